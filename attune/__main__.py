@@ -263,7 +263,7 @@ def serve_tuner(
         max_rows=max_rows,
         bases=tuple(base or ()),
         launch=launch or DEFAULT_LAUNCH_COMMAND,
-        longest_queue=queue,
+        max_queued_answers=queue,
         aliases=tuple(alias or ()),
         cors_origins=tuple(cors_origin or ()),
     )

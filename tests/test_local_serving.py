@@ -392,7 +392,7 @@ def test_a_memory_too_small_ends_the_newest_answer_alone(
     from tuner.local.serving_model import load_for_serving
 
     loaded, heard = load_for_serving(tiny_base, tiny_base), list[_Output]()
-    batch, engine = loaded.batch, LocalEngine({}, longest_queue=8)
+    batch, engine = loaded.batch, LocalEngine({}, max_queued_answers=8)
     engine._loop = SimpleNamespace(call_soon_threadsafe=lambda _, told: heard.extend(told))  # type: ignore[assignment]
 
     def reply(choice: int) -> AnswerInProgress:

@@ -186,7 +186,7 @@ def test_idle_models_make_room_for_a_training_and_busy_ones_stay(
     from tuner.local.engine import LocalEngine
 
     monkeypatch.setattr(training_memory, "free_memory", lambda: free)
-    engine = LocalEngine({}, longest_queue=1)
+    engine = LocalEngine({}, max_queued_answers=1)
     for name in ("busy", "idle"):
         batch = SimpleNamespace(is_idle=name == "idle")
         engine._models[Path(name)] = SimpleNamespace(batch=batch)  # type: ignore[assignment]

@@ -38,7 +38,7 @@ def main() -> None:
         parent_pipe=options.die_with_parent,
         bases=tuple(options.base or ()),
         launch=options.launch or DEFAULT_LAUNCH_COMMAND,
-        longest_queue=options.queue,
+        max_queued_answers=options.queue,
         aliases=tuple(options.alias),
         cors_origins=tuple(options.cors_origin),
         listener=options.listener,

@@ -47,7 +47,7 @@ class WorkerProcess:
     is_checking: bool
     is_stopping: bool = False
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         if not self.is_stopping:
             self.is_stopping = True
             self._write_stop_file()
@@ -156,7 +156,7 @@ class JobRunner:
     def stop(self) -> None:
         """Stops all workers; kills those that do not save and stop in time."""
         for worker in self._workers.values():
-            worker.ask_to_stop()
+            worker.request_stop()
         deadline = time.monotonic() + self._stop_seconds
         for job_id, worker in self._workers.items():
             try:
@@ -322,7 +322,7 @@ def _apply_status(worker: WorkerProcess, job: Job) -> None:
     if job.status.is_final:
         worker.kill()
     elif job.status is Status.PAUSED:
-        worker.ask_to_stop()
+        worker.request_stop()
 
 
 def _start_process(folder: JobFolder, command: list[str]) -> subprocess.Popen[bytes]:

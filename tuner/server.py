@@ -54,7 +54,7 @@ class ServerSettings:
     slots: int = 1
     bases: tuple[str, ...] = ()
     launch: str = DEFAULT_LAUNCH_COMMAND
-    longest_queue: int = 64
+    max_queued_answers: int = 64
     aliases: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     listener: int | None = None
@@ -182,7 +182,7 @@ def _engines(settings: ServerSettings) -> Engines:
         # Imported here, since torch may not be installed.
         from tuner.local import LocalEngine
 
-        local = LocalEngine.of(settings.bases, longest_queue=settings.longest_queue)
+        local = LocalEngine.of(settings.bases, max_queued_answers=settings.max_queued_answers)
         return Engines([local, SandboxEngine()])
 
 

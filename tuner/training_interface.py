@@ -43,7 +43,7 @@ class StopSignal:
     def is_asked(self) -> bool:
         return self._event.is_set()
 
-    def wait_a_moment(self) -> None:
+    def wait_or_exit(self) -> None:
         if self._event.wait(0.02):
             exit_stopped()
 

@@ -25,7 +25,7 @@ def main(folder: JobFolder) -> None:
     stop.watch()
     is_first = os.environ.get("RANK", "0") == "0"
     # A worker of a killed server may still be saving; the lock prevents writing at the same time.
-    with folder.acquire(stop.wait_a_moment) if is_first else nullcontext():
+    with folder.acquire(stop.wait_or_exit) if is_first else nullcontext():
         spec = JobSpec.read(folder.spec)
         if read_json(folder.checked) is None:
             check_job_files(folder, spec, stop)

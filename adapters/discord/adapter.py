@@ -474,7 +474,7 @@ class Discord:
         is_ignored = payload_parsing.is_ignored(event.name, event.data, self._bot())
         if event.name == "MESSAGE_CREATE" and not event.data.get("guild_id") and not is_ignored:
             with contextlib.suppress(SurfaceError):
-                await self._direct_messages_or_fail().say_unknown(event.data)
+                await self._direct_messages_or_fail().explain_unknown_guild(event.data)
 
     async def _workspace_note(self, event: Event) -> Text | None:
         return await self._direct_messages_or_fail().answering_guild_note(event)

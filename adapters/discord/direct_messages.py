@@ -113,7 +113,7 @@ class DirectMessages:
             return ResolvedPayload(former_guild=marked_guild or choice.former_guild)
         return ResolvedPayload(await self._in_guild(data, choice, user), choice.former_guild)
 
-    async def say_unknown(self, data: Json) -> None:
+    async def explain_unknown_guild(self, data: Json) -> None:
         """Replies that Discord did not return which guilds the person is in."""
         await self._post_reply(data, Text(self._say("discord.unknown_server")))
 

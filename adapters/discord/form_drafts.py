@@ -24,7 +24,7 @@ class FormDrafts:
         self._shown: OrderedDict[tuple[str, str], tuple[Place, Json]] = OrderedDict()
         self._sent: OrderedDict[str, tuple[Place, str, Json]] = OrderedDict()
 
-    def remember_shown_form(self, place: Place, user: str, modal: Json) -> None:
+    def store_shown_form(self, place: Place, user: str, modal: Json) -> None:
         """Stores an opened form, which is shown again if its input is rejected."""
         store_bounded(self._shown, (user, str(modal["custom_id"])), (place, modal), _CAPACITY)
 

@@ -26,7 +26,7 @@ from bot.errors import MessageGone, SurfaceError
 log = logging.getLogger(__name__)
 
 # https://docs.discord.com/developers/interactions/receiving-and-responding
-MESSAGE, THINKING, LATER, UPDATE, CHOICES, FORM = 4, 5, 6, 7, 8, 9
+MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, FORM = 4, 5, 6, 7, 8, 9
 _RESPONSE_SECONDS = 2.7
 _TOKEN_SECONDS = 14.5 * 60
 _ORIGINAL = "@original"
@@ -37,9 +37,9 @@ class ResponseState(Enum):
     """Which response an interaction has had."""
 
     NEW = auto()
-    THINKING = auto()
-    LATER = auto()
-    TOLD = auto()
+    DEFERRED = auto()
+    DEFERRED_UPDATE = auto()
+    RESPONDED = auto()
 
 
 @dataclass(slots=True)
@@ -85,8 +85,8 @@ class Interactions:
         async with context.lock:
             if context.state is ResponseState.NEW:
                 await self._respond(context, UPDATE, payload.body(), payload)
-                context.state = ResponseState.LATER
-            elif context.state is ResponseState.LATER:
+                context.state = ResponseState.DEFERRED_UPDATE
+            elif context.state is ResponseState.DEFERRED_UPDATE:
                 await self._edit(context, _ORIGINAL, payload)
             else:
                 raise MessageGone
@@ -102,7 +102,7 @@ class Interactions:
             except SurfaceError as error:
                 log.info("A form could not be opened", extra={"why": error_code(error)})
                 return False
-            context.state = ResponseState.TOLD
+            context.state = ResponseState.RESPONDED
             return True
 
     async def send_choices(self, handle: InteractionHandle, choices: Sequence[Json]) -> None:
@@ -120,7 +120,7 @@ class Interactions:
             assert context.interaction is not None
             is_click = context.interaction.kind == CLICK
             deferred = {} if context.interaction.has_public_response else {"flags": EPHEMERAL_FLAG}
-            kind, data = (LATER, None) if is_click else (THINKING, deferred)
+            kind, data = (DEFERRED_UPDATE, None) if is_click else (DEFERRED, deferred)
             try:
                 await self._respond(context, kind, data)
             except SurfaceError as error:
@@ -128,15 +128,15 @@ class Interactions:
                     "An interaction was answered too late", extra={"why": error_code(error)}
                 )
                 return
-            context.state = ResponseState.LATER if is_click else ResponseState.THINKING
+            context.state = ResponseState.DEFERRED_UPDATE if is_click else ResponseState.DEFERRED
 
     async def finish(self, context: InteractionContext) -> None:
         """Deletes the deferred response if nothing was answered."""
         await self.defer(context)
         async with context.lock:
-            if context.state is not ResponseState.THINKING:
+            if context.state is not ResponseState.DEFERRED:
                 return
-            context.state = ResponseState.TOLD
+            context.state = ResponseState.RESPONDED
             with contextlib.suppress(SurfaceError):
                 await self._delete_original(context)
 
@@ -153,19 +153,19 @@ class Interactions:
     ) -> MessageId:
         if context.state is ResponseState.NEW:
             answer = await self._respond(context, MESSAGE, payload.body(flags=flags), payload)
-            context.state = ResponseState.TOLD
+            context.state = ResponseState.RESPONDED
             return await self._id_of(context, answer)
         assert context.interaction is not None
         if (
-            context.state is ResponseState.THINKING
+            context.state is ResponseState.DEFERRED
             and bool(flags) is not context.interaction.has_public_response
         ):
             answer = await self._edit(context, _ORIGINAL, payload)
-            context.state = ResponseState.TOLD
+            context.state = ResponseState.RESPONDED
             return MessageId(str(answer.get("id") or _ORIGINAL))
-        if context.state is ResponseState.THINKING:
+        if context.state is ResponseState.DEFERRED:
             # A deferred response keeps its visibility; it cannot be changed later.
-            context.state = ResponseState.TOLD
+            context.state = ResponseState.RESPONDED
             with contextlib.suppress(SurfaceError):
                 await self._delete_original(context)
         return await self._follow_up(context, payload, flags)

@@ -330,9 +330,7 @@ class DiscordSurface(ServerLookups):
         context = self._context(event.key)
         if event.place.kind is ChannelKind.DIRECT:
             form = replace(form, id=action_with_guild(form.id, event.place.workspace))
-        self.drafts.remember_shown_form(
-            event.place, event.user.id, embeds_and_modals.to_modal(form)
-        )
+        self.drafts.store_shown_form(event.place, event.user.id, embeds_and_modals.to_modal(form))
         if context is not None and await self.interactions.show(
             context, embeds_and_modals.to_modal(form)
         ):

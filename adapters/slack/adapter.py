@@ -264,7 +264,7 @@ class Slack:
         app = AsyncApp(
             # Without a name, Bolt reads the source of every frame on the stack to find one.
             name="attune",
-            client=self.api.bare_client(),
+            client=self.api.tokenless_client(),
             authorize=authorize,
             signing_secret=self._access.signing_secret,
             logger=silent_logger(),

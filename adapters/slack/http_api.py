@@ -101,7 +101,7 @@ class HttpApi:
             self._client = self._new_client(self._access.bot_token, session)
         return self._client
 
-    def bare_client(self) -> AsyncWebClient:
+    def tokenless_client(self) -> AsyncWebClient:
         """Returns a client without token for Bolt, which would check a token."""
         return self._new_client(None, None)
 

@@ -86,10 +86,10 @@ class SlackMessageWriter:
         """Reserves a stream or updates for the answer; returns False if neither is left."""
         # An answer with parts of an earlier attempt is updated, as nobody waits for a first word.
         if self._is_new and self._target.thread and self._api.pacing.may_stream():
-            self._reservation.take_stream()
+            self._reservation.reserve_stream()
             self._has_reserved_stream = True
         elif self._api.pacing.may_update():
-            self._reservation.take_update()
+            self._reservation.reserve_update()
         else:
             return False
         return True
@@ -106,7 +106,7 @@ class SlackMessageWriter:
             message = await self._start_stream(number, text)
             if message in self._streams:
                 return message
-            self._reservation.give_stream_back()
+            self._reservation.return_stream()
             if message is not None:
                 return message
         return await self._post_once(number, text, buttons or self._unfinished)
@@ -118,7 +118,7 @@ class SlackMessageWriter:
             self._unsure.add(message)
         await self._update(message, number, text, buttons or self._unfinished)
         self._earlier.keep(message)
-        self._reservation.take_update()
+        self._reservation.reserve_update()
 
     def write_interval(self, message: AnswerMessage) -> float:
         is_stream = message.id in self._streams
@@ -226,13 +226,13 @@ class SlackMessageWriter:
             return True
         if not self._target.thread or not self._api.pacing.may_stream():
             return False
-        self._reservation.take_stream()
+        self._reservation.reserve_stream()
         return True
 
     def _close_stream(self, message: MessageId) -> None:
         del self._streams[message]
         self._unsure.add(message)
-        self._reservation.give_stream_back()
+        self._reservation.return_stream()
 
     async def _start_stream(self, number: int, text: str) -> MessageId | None:
         """Starts a stream and returns its message.
@@ -268,7 +268,7 @@ class SlackMessageWriter:
         for attempt in range(_ATTEMPTS):
             try:
                 message = self._record(await self._call_new("chat.postMessage", args, number))
-                self._reservation.take_update()
+                self._reservation.reserve_update()
                 return message
             except SurfaceError as error:
                 if not error.details.get("is_unknown") or attempt == _ATTEMPTS - 1:

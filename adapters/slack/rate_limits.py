@@ -85,17 +85,17 @@ class FinalCallReservation:
         self._streams = 0
         self._is_updating = False
 
-    def take_stream(self) -> None:
+    def reserve_stream(self) -> None:
         self._streams += 1
         self._pacing.streams += 1
 
-    def give_stream_back(self) -> None:
+    def return_stream(self) -> None:
         """Releases one stream; does nothing if none is reserved."""
         if self._streams:
             self._streams -= 1
             self._pacing.streams -= 1
 
-    def take_update(self) -> None:
+    def reserve_update(self) -> None:
         """Reserves the last update; call before any await, so that no two answers share it."""
         if not self._is_updating:
             self._is_updating = True

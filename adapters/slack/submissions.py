@@ -74,7 +74,7 @@ class Submission:
             return {"response_action": "errors", "errors": errors}
         return {"response_action": "update", "view": waiting} if waiting is not None else {}
 
-    async def wait_until_settled(self) -> None:
+    async def wait_until_applied(self) -> None:
         """Waits until Slack has applied the response: a call may overtake the response."""
         if self.is_late:
             await asyncio.sleep(self._answered_at + _SETTLE_SECONDS - time.monotonic())

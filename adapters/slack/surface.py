@@ -526,7 +526,7 @@ class SlackSurface:
         try:
             if context.view is not None:
                 if context.submission is not None:
-                    await context.submission.wait_until_settled()
+                    await context.submission.wait_until_applied()
                 await self._api.call("views.update", {"view_id": context.view, "view": view})
                 return True
             if not self._is_fresh(context):

@@ -113,7 +113,7 @@ class AnswerInProgress:
         index = torch.searchsorted(sums[:count], threshold * float(sums[count - 1]))
         return int(tokens[min(int(index), count - 1)])
 
-    def note_logprobs(self, token: int, logs: torch.Tensor) -> None:
+    def record_logprobs(self, token: int, logs: torch.Tensor) -> None:
         """Stores the log probabilities of a token and of the most likely ones; skips end tokens."""
         if token in self.stop_token_ids:
             return
@@ -242,7 +242,7 @@ def sample_tokens(replies: Sequence[AnswerInProgress], scores: torch.Tensor) -> 
         if not reply.is_greedy:
             tokens[row] = reply.draw_token(scores[row])
         if row in logs:
-            reply.note_logprobs(tokens[row], logs[row])
+            reply.record_logprobs(tokens[row], logs[row])
     return tokens
 
 

@@ -34,17 +34,17 @@ _Output = tuple["AnswerInProgress", Delta | BaseException]
 class LocalEngine:
     """The engine for local models.
 
-    At most `longest_queue` answers may be in progress or wait; more raise Busy.
+    At most `max_queued_answers` answers may be in progress or wait; more raise Busy.
     """
 
     name = "local"
     extra_hyperparameters = EXTRA_HYPERPARAMETERS
     writes_tokens = True
 
-    def __init__(self, bases: Mapping[str, Base], *, longest_queue: int) -> None:
+    def __init__(self, bases: Mapping[str, Base], *, max_queued_answers: int) -> None:
         self.bases = bases
         self._quantization = {Path(base.place): base.quantization for base in bases.values()}
-        self._longest_queue = longest_queue
+        self._longest_queue = max_queued_answers
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._models: OrderedDict[Path, LoadedModel] = OrderedDict()
         self._listeners: dict[AnswerInProgress, asyncio.Queue[Delta | BaseException]] = {}
@@ -55,7 +55,7 @@ class LocalEngine:
         self._render_lock = threading.Lock()
 
     @classmethod
-    def of(cls, configured: Iterable[str], *, longest_queue: int) -> "LocalEngine":
+    def of(cls, configured: Iterable[str], *, max_queued_answers: int) -> "LocalEngine":
         """Returns the engine for these bases.
 
         Raises CannotStart for a missing or unsuitable base.
@@ -69,7 +69,7 @@ class LocalEngine:
             from tuner.local.model_loading import require_4bit_support
 
             require_4bit_support(bases.values())
-        return cls(bases, longest_queue=longest_queue)
+        return cls(bases, max_queued_answers=max_queued_answers)
 
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -179,7 +179,7 @@ class TrainingCallback(TrainerCallback):
             name = Path(self._spec.base).name
             save_model(model, folder, base=name, tokenizer=self._tokenizer)
 
-    def tell_classes(self, measures: dict[str, float]) -> None:
+    def report_classification(self, measures: dict[str, float]) -> None:
         """Reports the model's measures as a classifier, after the last step."""
         step = self._trainer.state.global_step
         self._write_event("classification", {"step": step, "measures": measures})

@@ -110,7 +110,7 @@ class _Job:
             if classification is not None and self._events is not None:
                 longest = classification.longest_label_length
                 answer = GreedyAnswers(trainer, self._tokenizer, renderer, self._stop, longest)
-                reporter.tell_classes(classification.measures(validation, answer))
+                reporter.report_classification(classification.measures(validation, answer))
         return {"n_epochs": schedule.last_epoch + 1, "tokens": tokens}
 
     def _train(
@@ -158,7 +158,7 @@ class _Job:
 
     def _pause(self) -> None:
         for _ in range(50):
-            self._stop.wait_a_moment()
+            self._stop.wait_or_exit()
 
     def _note(self, message: str) -> None:
         if self._events is not None:

@@ -55,9 +55,9 @@ class Files:
     def keep(self, draft: Path, arrival: UploadedFile) -> StoredFile:
         """Moves a finished, synced draft into the folder under a new id."""
         with self._database.writing() as connection:
-            return self.keep_within(connection, draft, arrival)
+            return self.add_in(connection, draft, arrival)
 
-    def keep_within(self, connection: Connection, draft: Path, arrival: UploadedFile) -> StoredFile:
+    def add_in(self, connection: Connection, draft: Path, arrival: UploadedFile) -> StoredFile:
         """Does `keep` in the caller's transaction; if that fails, the next start sweeps the
         bytes.
         """

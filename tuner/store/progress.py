@@ -91,7 +91,7 @@ class JobProgress:
             draft = self._drafts / f"{job.id}.csv"
             write_atomically(draft, _result_csv(metrics_of(connection, job.id)))
             arrival = UploadedFile(filename="step_metrics.csv", purpose="fine-tune-results")
-            result = self._files.keep_within(connection, draft, arrival)
+            result = self._files.add_in(connection, draft, arrival)
             add_model(connection, job.model_name, job.id)
             change_status(
                 connection,
