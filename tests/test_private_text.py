@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -195,6 +196,18 @@ def test_ids_of_a_chat_platform_are_no_private_numbers() -> None:
     false = [text for one in ids if find_private(text := f"<@{one}> in {one}")]
 
     assert len(false) <= 10, false
+
+
+def test_a_text_full_of_private_text_takes_time_by_its_length() -> None:
+    begun = time.process_time()
+    few = len(find_private(f"{ADDRESS}, " * 1000))
+    short, begun = time.process_time() - begun, time.process_time()
+
+    many = len(find_private(f"{ADDRESS}, " * 20_000))
+
+    assert (few, many) == (1000, 20_000)
+    # By pairs it would take four hundred times as long.
+    assert time.process_time() - begun < 100 * max(short, 0.01)
 
 
 def test_a_number_of_a_place_that_has_no_county_is_looked_at() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from bot.private_text.kinds import NAMES_OF_SECRETS, SIGNS, Finding
@@ -86,7 +87,7 @@ def find_private(text: str) -> Sequence[Finding]:
         phones.find_phones,
     ):
         _add(findings, detect(text))
-    return sorted(findings, key=lambda finding: finding.start)
+    return findings
 
 
 def load_detectors() -> None:
@@ -105,7 +106,9 @@ def load_detectors() -> None:
 
 
 def _add(findings: list[Finding], new: Iterable[Finding]) -> None:
-    """Adds findings that do not overlap with earlier ones."""
+    """Adds findings that do not overlap with earlier ones; the list stays in order."""
     for finding in new:
-        if not any(finding.overlaps(other) for other in findings):
-            findings.append(finding)
+        place = bisect_left(findings, finding.start, key=lambda earlier: earlier.start)
+        beside = findings[max(0, place - 1) : place + 1]
+        if not any(finding.overlaps(other) for other in beside):
+            findings.insert(place, finding)
