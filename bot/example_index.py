@@ -33,8 +33,8 @@ _PAGES_BEFORE_ANSWER = 4
 """Pages that are indexed while a user waits for the answer; the rest follows in the background."""
 _EDIT_OVERLAP = timedelta(minutes=10)
 """Edits are read again for so long, since an edit may be stored later than its time says."""
-_CANDIDATES = (50, 1000)
-"""Nearest examples that are looked at, at first and if too few of those may be shown."""
+_CANDIDATES = (3, 300)
+"""Nearest examples looked up for each one asked for; more if too few of the first may be shown."""
 
 _Key = tuple[WorkspaceId, AssistantId]
 
@@ -86,7 +86,7 @@ class ExampleIndex:
         if count <= 0:
             return ()
         usable: list[Example] = []
-        for limit in _CANDIDATES:
+        for limit in (count * share for share in _CANDIDATES):
             ranked = await self.rank(records, place.workspace, assistant.id, question, limit=limit)
             near = [example for example, similarity in ranked if similarity >= min_similarity]
             usable = await _usable(records, place, assistant, near, is_asked=is_asked)
