@@ -132,13 +132,13 @@ class LocalRoom:
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         await self.set_reaction(_number(message), emoji, ASSISTANT_USER.id)
 
-    async def fetch(self, place: Place, message: MessageId) -> Message | None:
+    async def fetch_message(self, place: Place, message: MessageId) -> Message | None:
         stored = await self.message(_number(message))
         if stored is None or stored.channel != place.channel or is_deleted(stored):
             return None
         return to_domain_message(stored)
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def thread_before(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread:
             return await self.messages_before(place, before, limit)
         async with self._store.reading() as records:
@@ -195,7 +195,7 @@ class LocalRoom:
     async def open_form(self, event: Event, form: Form) -> None:
         self._publish_change(FormOffered(form, event))
 
-    async def return_form(self, event: Event, problem: str) -> None:
+    async def show_form_error(self, event: Event, problem: str) -> None:
         await self._post(event.place, Text(problem, private=True), key=f"{event.key}.error")
         self._publish_change(FormRejected(event))
 
@@ -206,7 +206,7 @@ class LocalRoom:
         await self._post(event.place, Text(text), key=f"file:{event.key}")
         self._publish_change(FileSent(event, path.name, path))
 
-    async def forget_files(self) -> None:
+    async def delete_sent_files(self) -> None:
         """Deletes the exported files, and the attachments whose message was deleted."""
         await asyncio.to_thread(shutil.rmtree, self._exports, ignore_errors=True)
         async with self._store.reading() as records:
@@ -280,7 +280,7 @@ class LocalRoom:
         """Adds a reaction to a message or removes it. Raises MessageGone."""
         async with self._store.writing() as records:
             _require(await records.room.get(number))
-            await records.room.react(number, emoji, user, on=not is_removed)
+            await records.room.set_reaction(number, emoji, user, on=not is_removed)
         self._publish_change(ReactionsUpdated(number, emoji, user, is_removed))
 
     async def message(self, number: int) -> RoomMessage | None:
@@ -294,19 +294,19 @@ class LocalRoom:
         async with self._store.reading() as records:
             return await records.room.page(channel, before=before, limit=limit)
 
-    async def find_channel(self, place: Place) -> bool:
+    async def has_channel(self, place: Place) -> bool:
         """Whether the channel is the first one or has a message."""
         return place.channel in (DEFAULT_CHANNEL, *await self.channels())
 
     async def channels(self) -> Sequence[ChannelId]:
         """Returns the channels with messages, by name."""
         async with self._store.reading() as records:
-            return await records.room.channels()
+            return await records.room.list_channels()
 
     async def people(self) -> Sequence[UserId]:
         """Returns the authors of messages, by name, without the assistant."""
         async with self._store.reading() as records:
-            return [user for user in await records.room.people() if user != ASSISTANT_USER.id]
+            return [user for user in await records.room.list_authors() if user != ASSISTANT_USER.id]
 
     def new_key(self, view: str) -> str:
         """Returns a key for an event that is not the posting of a message."""

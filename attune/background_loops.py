@@ -173,7 +173,10 @@ async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts
         elif list(hosts.get(LANGUAGE_MODELS_HOST).bases) != list(tuner.program.bases):
             hosts.set_installed_models(list(tuner.program.bases))
             built.topics.publish_and_wake("hosts")
-        if await asyncio.to_thread(lambda: tuner.is_broken) and built.engine.last_failure() is None:
+        if (
+            await asyncio.to_thread(lambda: tuner.is_broken)
+            and built.engine.last_install_error() is None
+        ):
             problem = "What is installed does not start; the service's own log says why."
             built.engine.fail(EngineError(problem=problem, log=built.engine.folder.log))
         return _ENGINE_SECONDS
@@ -349,7 +352,7 @@ async def _finish(built: App, loops: list[asyncio.Task[None]]) -> None:
     """
     for loop in loops:
         loop.cancel()
-    await built.engine.cancel()
+    await built.engine.cancel_install()
     running = set(built.running_tasks)
     if running:
         await asyncio.wait(running, timeout=_SHUTDOWN_SECONDS)

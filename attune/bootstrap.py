@@ -72,7 +72,7 @@ class Surfaces:
     def __init__(self, by_platform: Mapping[str, Surface]) -> None:
         self._by_platform = by_platform
 
-    def of(self, workspace: WorkspaceId) -> Surface:
+    def surface_of(self, workspace: WorkspaceId) -> Surface:
         """Returns the surface of a workspace. Raises PlaceClosed if its platform is off."""
         platform = platform_of(workspace)
         try:
@@ -137,10 +137,10 @@ class App:
     ) -> Reply:
         return await self.dispatch.handle_for_page(event, progress=progress)
 
-    async def query(self, event: Event) -> Reply:
+    async def handle_read_only(self, event: Event) -> Reply:
         return await self.dispatch.answer_page_query(event)
 
-    def watch(self, topic: str) -> AsyncIterator[str]:
+    def watch_changes(self, topic: str) -> AsyncIterator[str]:
         return self.topics.watch(topic)
 
     async def is_idle(self, workspace: WorkspaceId) -> bool:
@@ -148,11 +148,11 @@ class App:
         if self.running_tasks - {asyncio.current_task()}:
             return False
         async with self.store.reading() as records:
-            jobs = await records.jobs.open_in(workspace)
+            jobs = await records.jobs.list_open_in_workspace(workspace)
             busy = {judging.workspace for judging in await records.judgings.list_open()}
             busy |= {run.workspace for run in await records.synthetic_runs.list_open()}
             votes = await records.blind_votes.list_open()
-            is_evaluating = bool(await records.evaluations.open_in(workspace))
+            is_evaluating = bool(await records.evaluations.list_open_in_workspace(workspace))
             is_outbox_empty = await records.outbox.is_empty(workspace)
         is_training = any(
             job.status != "paused" or job.requested_action is RequestedAction.RESUME for job in jobs
@@ -162,9 +162,9 @@ class App:
         is_busy = is_training or is_evaluating or workspace in busy
         return is_outbox_empty and not is_busy
 
-    async def has_closed(self, platform: str) -> bool:
+    async def has_closed_workspace(self, platform: str) -> bool:
         async with self.store.reading() as records:
-            removed = await records.workspaces.list_removed()
+            removed = await records.workspaces.list_removed_or_closed()
         return any(workspace.platform == platform and workspace.closed_at for workspace in removed)
 
     def translate(self, key: str, locale: str = "en", /, **details: object) -> str:

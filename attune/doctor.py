@@ -193,7 +193,7 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
     )
     try:
         async with asyncio.timeout(_MAX_WAIT):
-            check = await host.check()
+            check = await host.check_access()
     except (HostError, TimeoutError) as error:
         if isinstance(error, WrongAddress) and (
             result := await _without_model_list(name, kind, host)
@@ -201,7 +201,7 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
             return result
         why = error if isinstance(error, HostError) else HostTimeout(host=name)
         return CheckResult(f"Host {name} ({kind})", False, why.sentence)
-    what = f"Host {name} ({kind}): answers; models: {check.models}"
+    what = f"Host {name} ({kind}): answers; models: {check.model_count}"
     if isinstance(check.refusal, TuningGone):
         what = f"{what}; for chat only: {check.refusal.sentence}"
     elif isinstance(check.refusal, HostNotFound):
@@ -237,7 +237,7 @@ async def _base(what: str, host: OpenAIHost, *, must_answer: bool = False) -> Ch
             await _ask_for_a_token(host, base)
     except (HostError, TimeoutError) as error:
         why = error if isinstance(error, HostError) else HostTimeout(host=host.name)
-        is_deployed = must_answer or host.profile.serving is Serving.AT_ONCE
+        is_deployed = must_answer or host.profile.serving is Serving.READY_WHEN_TRAINED
         what = f"{what}; {base} does not answer there"
         return CheckResult(what, not is_deployed, why.sentence if is_deployed else "")
     return CheckResult(f"{what}; {base} answers", True)

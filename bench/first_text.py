@@ -91,10 +91,10 @@ class Ear:
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         raise AssertionError(emoji)
 
-    async def fetch(self, place: Place, message: MessageId) -> Message | None:
+    async def fetch_message(self, place: Place, message: MessageId) -> Message | None:
         return None
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def thread_before(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         return ()
 
     async def messages_before(

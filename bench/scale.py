@@ -165,7 +165,7 @@ class Large:
         self._count += 1
         key, started_at, cpu_before = f"urgent {self._count}", perf_counter(), process_time()
         async with self._store.writing(is_urgent=True) as records:
-            await records.inbox.receive(
+            await records.inbox.add(
                 WorkspaceId("slack:urgent"),
                 key,
                 message_key=None,
@@ -183,9 +183,9 @@ class Large:
 
     async def _open_lists_and_pages(self) -> None:
         for words in _LISTS:
-            _require_success(await self._app.query(_event("U0", CommandInvoked(words))))
+            _require_success(await self._app.handle_read_only(_event("U0", CommandInvoked(words))))
         for page in _PAGES:
-            _require_success(await self._app.query(_event("U0", ButtonClicked(page))))
+            _require_success(await self._app.handle_read_only(_event("U0", ButtonClicked(page))))
 
     async def _read_metrics(self) -> None:
         transport = httpx.ASGITransport(app=health_routes(self._app))

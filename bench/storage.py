@@ -101,7 +101,7 @@ async def answer(store: Database, assistant: AssistantId) -> None:
     async def receive(number: int) -> None:
         async with store.writing() as records:
             key = f"event-{number}"
-            await records.inbox.receive(HOME, key, message_key=key, payload="{}" * 200, at=NOW)
+            await records.inbox.add(HOME, key, message_key=key, payload="{}" * 200, at=NOW)
 
     async def answering(_: int) -> None:
         async with store.reading() as records:
@@ -114,7 +114,9 @@ async def answer(store: Database, assistant: AssistantId) -> None:
     async def complete(number: int) -> None:
         async with store.writing() as records:
             done = {"reply": "Fine.", "reply_message": MessageId(str(number))}
-            await records.turns.change(HOME, TurnId(number + 1), state=TurnState.DONE, **done)
+            await records.turns.update_fields(
+                HOME, TurnId(number + 1), state=TurnState.DONE, **done
+            )
 
     await timed("inbox.receive", 500, receive)
     await timed("answering", 500, answering)
@@ -154,7 +156,7 @@ async def train(store: Database, assistant: AssistantId) -> None:
     frozen = []
     async with store.reading() as records:
         started = time.process_time()
-        trainable = records.examples.trainable(HOME, assistant, Method.SUPERVISED)
+        trainable = records.examples.iterate_trainable(HOME, assistant, Method.SUPERVISED)
         async for example in trainable:
             row = SnapshotRow(example.id, example.revision, Split.TRAIN, "0" * 64, None)
             frozen.append(row)
@@ -166,7 +168,7 @@ async def train(store: Database, assistant: AssistantId) -> None:
     print(f"freeze          {(time.process_time() - started) * micros_per_row:.1f} µs a row")
     started = time.process_time()
     async with store.reading() as records:
-        await records.snapshots.count_forbidden(HOME, snapshot.id)
+        await records.snapshots.count_untrainable_rows(HOME, snapshot.id)
     print(f"forbidden       {(time.process_time() - started) * 1e3:.0f} ms")
     started = time.perf_counter()
     async with store.writing() as records:

@@ -149,10 +149,10 @@ async def manage_budget(request: Request, deps: Dependencies) -> Reply:
         if (person, whole, training) != before:
             caps = {"person": person, "whole": whole, "training": training}
             await records.workspaces.set_caps(
-                request.workspace_id, person=person, whole=whole, training=training
+                request.workspace_id, person_cap=person, workspace_cap=whole, training_cap=training
             )
             await request.audit(records, "budget.set", **caps)
-        spent = await records.daily_tokens.spent(
+        spent = await records.daily_tokens.tokens_of_day(
             request.workspace_id, request.user_id, request.now.date()
         )
         paid = await committed_dollars_this_month(request, records)

@@ -61,7 +61,7 @@ async def _writer(
 
 async def _prompt_input(request: Request, turn: Turn, deps: Dependencies) -> PromptInput:
     """Reads the question of a turn, its files and the messages before it."""
-    surface = deps.surfaces.of(request.workspace_id)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     message = await question_message(request, turn, surface)
     history = await fetch_history(request, message, surface)
     return await read_prompt_input(request, message, history, deps)
@@ -75,16 +75,16 @@ async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) ->
     """
     channel = request.place.channel
     async with store.writing() as records:
-        turn = await records.turns.by_question(request.workspace_id, channel, what.message)
+        turn = await records.turns.by_question_message(request.workspace_id, channel, what.message)
         if turn is None or turn.reply_message is None or turn.asker != request.user_id:
             return None
         is_same = turn.question == what.text and turn.state is not TurnState.STREAMING
-        is_marked = await records.example_messages.examples(
+        is_marked = await records.example_messages.example_ids_of_messages(
             request.workspace_id, channel, [turn.reply_message]
         )
         if is_same or is_marked or not (request.may_ask and what.text.strip()):
             return None
-        await records.turns.change(request.workspace_id, turn.id, state=TurnState.STREAMING)
+        await records.turns.update_fields(request.workspace_id, turn.id, state=TurnState.STREAMING)
     return turn
 
 
@@ -160,7 +160,7 @@ async def stop_answer(request: Request, deps: Dependencies) -> Reply:
     names the event of the question.
     """
     name = request.argument or request.clicked_message
-    answer = deps.running_answers.find_by_name(name) if name else None
+    answer = deps.running_answers.find_by_message_or_event(name) if name else None
     if answer is None:
         return NoReply()
     if answer.asker != request.user_id and request.role < Role.CURATOR:
@@ -168,7 +168,9 @@ async def stop_answer(request: Request, deps: Dependencies) -> Reply:
     if answer.message is not None:
         async with deps.store.reading() as records:
             channel = request.place.channel
-            turn = await records.turns.by_message(request.workspace_id, channel, answer.message)
+            turn = await records.turns.by_reply_message(
+                request.workspace_id, channel, answer.message
+            )
         if turn is not None and turn.state is not TurnState.STREAMING:
             return NoReply()
     answer.cancel_task()
@@ -186,7 +188,7 @@ async def list_answer_models(request: Request, deps: Dependencies) -> Reply:
         models = await records.models.all(request.workspace_id, request.assistant.id)
         names = {model.name: model.display_name for model in models}
         messages = [MessageId(message_id) for message_id in request.argument.split(",")]
-        turns = await records.turns.by_messages(
+        turns = await records.turns.by_reply_messages(
             request.workspace_id, request.place.channel, messages
         )
         for message in messages:

@@ -25,7 +25,7 @@ async def open_answer_thread(request: Request, message: Message, deps: Dependenc
     Returns the request unchanged for a message in a thread, a reply to another message or a direct
     message, and if the platform refuses the thread.
     """
-    surface = deps.surfaces.of(request.workspace_id)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     is_in_channel = request.place.thread is None and request.place.kind is not ChannelKind.DIRECT
     needs_thread = is_in_channel and message.reply_to is None
     if not needs_thread or not isinstance(surface, CanOpenThread):
@@ -53,7 +53,7 @@ async def _send_permission_notice(request: Request, permissions: str, deps: Depe
             MISSING_PERMISSION_NOTICE,
             details=details,
             at=request.now,
-            once=True,
+            only_if_new=True,
         )
 
 

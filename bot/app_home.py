@@ -80,7 +80,7 @@ async def _model(request: Request, records: Records) -> str:
 
 
 async def _job(request: Request, records: Records) -> str:
-    running = await records.jobs.open_in(request.workspace_id)
+    running = await records.jobs.list_open_in_workspace(request.workspace_id)
     if not running:
         return request.words("none")
     return ", ".join(f"{job.id} ({job.status or job.phase})" for job in running)

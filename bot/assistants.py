@@ -71,7 +71,7 @@ _FOR_MEMBERS = ("model", "base", "language", "history")
 
 def initial_assistant(workspace: Workspace, *, hosts: Hosts) -> Assistant:
     """Returns the default assistant of a new workspace."""
-    host = hosts.paid(hosts.default_host_for(workspace), workspace)
+    host = hosts.get_paid(hosts.default_host_for(workspace), workspace)
     return Assistant(
         id=AssistantId(0),
         workspace=workspace.id,
@@ -239,8 +239,8 @@ async def unbind_listed_channel(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _check_channel(request: Request, surfaces: Surfaces) -> None:
-    surface = surfaces.of(request.workspace_id)
-    if isinstance(surface, CanFindChannel) and not await surface.find_channel(request.place):
+    surface = surfaces.surface_of(request.workspace_id)
+    if isinstance(surface, CanFindChannel) and not await surface.has_channel(request.place):
         raise NotFound(noun="channel", name=request.place.channel)
 
 
@@ -348,7 +348,7 @@ def _with_judge(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assi
     if model == "off":
         return replace(assistant, judge_model=None, judge_host=None)
     if host is not None:
-        judge_host = hosts.paid(HostName(host), request.workspace).name
+        judge_host = hosts.get_paid(HostName(host), request.workspace).name
         assistant = replace(assistant, judge_host=judge_host)
     criteria = request.options.get("judge_criteria", assistant.judge_criteria).strip()
     judge_model = ModelName(model) if model else assistant.judge_model
@@ -487,4 +487,4 @@ def _with_hosts(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assi
 def _host(name: str | None, current: HostName, request: Request, *, hosts: Hosts) -> HostName:
     if name is None:
         return hosts.get(current).name
-    return hosts.paid(HostName(name), request.workspace).name
+    return hosts.get_paid(HostName(name), request.workspace).name

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bot import mentions_and_times
 from bot.domain import AuditEntry
-from bot.ports.store import EVERYWHERE
+from bot.ports.store import ALL_CHANNELS
 from bot.words import Words, format_dollars
 
 _INTERNAL = frozenset({"event", "turn"})
@@ -60,7 +60,7 @@ def _describe(name: str, value: object, words: Words) -> str:
         return words(f"{key}.none")
     if not words.has_sentence(key):
         return f"{name} {value}"
-    if name == "channel" and value == EVERYWHERE:
+    if name == "channel" and value == ALL_CHANNELS:
         return words("audit.detail.everywhere")
     if value is False and words.has_sentence(f"{key}.off"):
         return words(f"{key}.off")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot import mentions_and_times
 from bot.domain import Notice, ToolCall
 from bot.events import MessageReceived
-from bot.examples.ask_admins_for_permission import tell_admins
+from bot.examples.ask_admins_for_permission import notify_admins
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.prompts import example_messages
@@ -67,7 +67,7 @@ async def _hand_over(request: Request, reason: str, deps: Dependencies) -> str:
     """Notifies each reachable admin, once for an answer."""
     what = request.event.what
     link = what.message.permalink if isinstance(what, MessageReceived) else None
-    names = await tell_admins(
+    names = await notify_admins(
         request,
         HANDOVER_NOTICE,
         deps,

@@ -47,7 +47,9 @@ from bot.evaluation import notices as evaluation_notices
 from bot.example_checks import command as checking
 from bot.example_checks import merge_duplicates
 from bot.examples import (
-    ask_admins_for_permission,
+    ask_admins_for_permission as ask_admins,
+)
+from bot.examples import (
     bulk_changes,
     decisions,
     deleted_source_messages,
@@ -64,7 +66,7 @@ from bot.examples import (
     teach_form,
     teaching_reactions,
 )
-from bot.examples.state_changes import CARD_STANDS
+from bot.examples.state_changes import EXAMPLE_CARD_NOTICE
 from bot.help import render_help
 from bot.judging import command as judge_command
 from bot.outbox import NoticeRenderer
@@ -98,7 +100,7 @@ handlers = Handlers()
 @handlers.command("help", Role.STRANGER, Option.text("topic", takes_rest=True))
 async def show_help(request: Request, deps: Dependencies) -> Reply:
     """Shows the commands; in a direct message preceded by the workspace that answers there."""
-    surface = deps.surfaces.of(request.workspace_id)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     note = None
     if isinstance(surface, CanSwitchWorkspace) and request.place.kind is ChannelKind.DIRECT:
         note = await surface.workspace_note(request.event)
@@ -187,14 +189,14 @@ NOTICE_RENDERERS: Mapping[str, NoticeRenderer] = {
     paid_deployments.HOURLY_COST_NOTICE: paid_deployments.render_hourly_cost_notice,
     training_offers.TRAINING_OFFER_NOTICE: training_offers.render_training_offer_notice,
     judge_command.STATUS_NOTICE: judge_command.render_status_notice,
-    synthetic.STATUS: synthetic.render_status_notice,
+    synthetic.SYNTHETIC_STATUS_NOTICE: synthetic.render_status_notice,
     fallback_notices.FALLBACK_NOTICE: fallback_notices.render_fallback_notice,
     answer_threads.MISSING_PERMISSION_NOTICE: answer_threads.render_missing_permission_notice,
     built_in_tools.HANDOVER_NOTICE: built_in_tools.render_handover_notice,
     workspace_removal.REMOVAL_NOTICE: workspace_removal.render_removal_notice,
-    CARD_STANDS: example_cards.render_examples_notice,
-    review_assignment.AUTHOR_ASKED: review_assignment.render_author_question_notice,
+    EXAMPLE_CARD_NOTICE: example_cards.render_changed_examples_notice,
+    review_assignment.AUTHOR_QUESTION_NOTICE: review_assignment.render_author_question_notice,
     consent.CONSENT_REQUEST_NOTICE: consent.render_consent_request_notice,
-    ask_admins_for_permission.MARKS_WAIT: ask_admins_for_permission.render_marks_waiting_notice,
-    ask_admins_for_permission.MARKS_ALLOWED: ask_admins_for_permission.render_marks_allowed_notice,
+    ask_admins.MARKS_WAITING_NOTICE: ask_admins.render_marks_waiting_notice,
+    ask_admins.MARKS_ALLOWED_NOTICE: ask_admins.render_marks_allowed_notice,
 }

@@ -44,7 +44,7 @@ from bot.errors import (
 from bot.events import MessageReceived
 from bot.fallback_notices import queue_fallback_notice
 from bot.ports.dependencies import Dependencies
-from bot.ports.metered_calls import Meter
+from bot.ports.metered_calls import TokenMeter
 from bot.ports.model_hosts import Delta, Host
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanSendEphemeral
@@ -85,14 +85,14 @@ async def answer_question(request: Request, deps: Dependencies) -> Reply:
         return reply
     message = what.message
     is_reply = bool(message.place.thread or message.reply_to)
-    surface = deps.surfaces.of(request.workspace_id)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     history = await fetch_history(request, message, surface) if is_reply else ()
     prompt_input = await read_prompt_input(request, message, history, deps)
     if not prompt_input.text_with_files.strip():
         return Text(prompt_input.note or request.words("chat.empty"))
     async with deps.store.reading() as records:
         messages = await build_question_prompt(request, prompt_input, records, deps)
-        running = await records.canaries.running_for(request.workspace_id, request.assistant.id)
+        running = await records.canaries.find_running(request.workspace_id, request.assistant.id)
         canary = await canary_that_answers(request, running, records) if running else None
     if turn is not None:
         request = replace(request, event=replace(request.event, place=_place_of(request, turn)))
@@ -136,7 +136,7 @@ async def read_prompt_input(
     context = await build_context(request, history, deps) if history else ConversationContext()
     if not (message.files or any(earlier.files for earlier in context.messages)):
         return PromptInput(message.text, message.text, context, note=context.note)
-    reader = FileReader(request, deps.surfaces.of(request.workspace_id), deps.documents)
+    reader = FileReader(request, deps.surfaces.surface_of(request.workspace_id), deps.documents)
     read = await reader.read_question_files(message.files)
     earlier, pictures = await reader.read_files_of_history(context.messages)
     typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed_texts)))
@@ -206,7 +206,7 @@ def _repeat_stored_reply(request: Request, turn: Turn, *, store: Store) -> Strea
 async def _store_reply_message(turn: Turn, message: MessageId, *, store: Store) -> None:
     """Stores the id of the message in which the turn's answer is posted."""
     async with store.writing() as records:
-        await records.turns.change(turn.workspace, turn.id, reply_message=message)
+        await records.turns.update_fields(turn.workspace, turn.id, reply_message=message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ class AnswerWriter:
         self._question = question
         self._picture_note = ""
         self._text: list[str] = []
-        self._meter = Meter()
+        self._meter = TokenMeter()
         self._is_refusal = False
         self._started = deps.clock.now()
         self._turn = self._new_turn(question)
@@ -332,7 +332,9 @@ class AnswerWriter:
     async def _restore_turn(self, turn: Turn) -> None:
         """Marks the turn as done with its earlier reply, as no new one was written."""
         async with self._deps.store.writing() as records:
-            await records.turns.change(self._request.workspace_id, turn.id, state=TurnState.DONE)
+            await records.turns.update_fields(
+                self._request.workspace_id, turn.id, state=TurnState.DONE
+            )
 
     def _text_of(self, delta: Delta) -> str:
         """Returns the text of a delta, with calls of unknown tools as words."""
@@ -358,7 +360,10 @@ class AnswerWriter:
                 await self._has_begun.wait()
                 return
         request = self._request
-        surface, text = self._deps.surfaces.of(request.workspace_id), request.words("chat.warming")
+        surface, text = (
+            self._deps.surfaces.surface_of(request.workspace_id),
+            request.words("chat.warming"),
+        )
         try:
             if isinstance(surface, CanSendEphemeral):
                 await surface.send_ephemeral(request.event, Text(text, private=True))
@@ -419,7 +424,7 @@ class AnswerWriter:
     async def _deltas_of(self, answering: ModelInUse) -> AsyncGenerator[Delta]:
         """Yields a model's deltas; runs the tools it calls and asks again with their results."""
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
-        host = self._deps.hosts.paid(answering.host, self._request.workspace)
+        host = self._deps.hosts.get_paid(answering.host, self._request.workspace)
         assistant = self._request.assistant
         tools = AnswerTools(self._request, self._deps) if assistant.tools else None
         messages, rounds = list(await self._messages_for(host, answering)), 0
@@ -454,7 +459,7 @@ class AnswerWriter:
         with_pictures = [m for m in self._messages if isinstance(m, ImageMessage)]
         if not with_pictures:
             return self._messages
-        if await host.takes_pictures(answering.name_at_host):
+        if await host.accepts_images(answering.name_at_host):
             return [m.parts() if isinstance(m, ImageMessage) else m for m in self._messages]
         if with_pictures[-1] is self._messages[-1]:
             model = answering.model
@@ -487,7 +492,7 @@ class AnswerWriter:
             stored = await records.turns.add(self._request.workspace_id, turn)
             if stored.reply_message != turn.reply_message or stored.model != turn.model:
                 changes = {"reply_message": turn.reply_message, "model": turn.model}
-                await records.turns.change(self._request.workspace_id, stored.id, **changes)
+                await records.turns.update_fields(self._request.workspace_id, stored.id, **changes)
         self._turn = replace(self._turn, id=stored.id)
         self._is_turn_stored = True
 
@@ -498,7 +503,7 @@ class AnswerWriter:
         usage = self._meter.usage
         self._turn = replace(self._turn, state=state)
         async with self._deps.store.writing() as records:
-            await records.turns.change(
+            await records.turns.update_fields(
                 self._request.workspace_id,
                 self._turn.id,
                 reply=self._question.answered_before + text,

@@ -41,7 +41,7 @@ from bot.errors import BadInput, NotNow, SurfaceError
 from bot.example_files import ImportTally, end_import, last_question_and_answer
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records, Store
-from bot.ports.surface import CanLocate
+from bot.ports.surface import CanFindChannelKind
 from bot.replies import one_line
 from bot.request import Request
 from bot.rows import Method, Problem, check_rows
@@ -170,10 +170,10 @@ class ChatExportImport:
         if channel.kind is not None or surfaces is None:
             return channel.kind or ChannelKind.PRIVATE
         try:
-            surface = surfaces.of(self._request.workspace_id)
-            if isinstance(surface, CanLocate):
+            surface = surfaces.surface_of(self._request.workspace_id)
+            if isinstance(surface, CanFindChannelKind):
                 place = Place(self._request.workspace_id, ChannelId(channel.id))
-                return (await surface.locate(place)).kind
+                return (await surface.with_channel_kind(place)).kind
         except SurfaceError as error:
             log.info("It is not known who reads a channel", extra={"why": error.key})
         return ChannelKind.PRIVATE
@@ -192,7 +192,7 @@ class ChatExportImport:
                 self._readable_channels(), lambda done, total: report(done, 2 * max(total, 1))
             )
             await asyncio.to_thread(index.fill, messages)
-            self.overview.left_out.update(self._export.left_out)
+            self.overview.left_out.update(self._export.left_out_counts)
             count, used = await asyncio.to_thread(index.count), 0
             exchanges = self._exchanges(index)
             while batch := await asyncio.to_thread(lambda: list(islice(exchanges, _BATCH))):

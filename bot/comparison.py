@@ -13,7 +13,7 @@ from bot.daily_token_budget import require_daily_budget, reserve_tokens
 from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
-from bot.ports.metered_calls import Answer, Meter
+from bot.ports.metered_calls import Answer, TokenMeter
 from bot.ports.model_hosts import Usage
 from bot.ports.store import Store
 from bot.prompts import PromptMessage, build_prompt, example_messages
@@ -230,13 +230,13 @@ class _Answer:
                 else words.error_text_without_host_message(error)
             )
 
-    async def _chat(self, meter: Meter) -> AsyncGenerator[str]:
+    async def _chat(self, meter: TokenMeter) -> AsyncGenerator[str]:
         started, answer = self._deps.clock.now(), Answer()
-        host = self._deps.hosts.paid(self._compared.host, self._request.workspace)
+        host = self._deps.hosts.get_paid(self._compared.host, self._request.workspace)
         sampling = self._request.assistant.sampling
         async with aclosing(meter.chat(host, self.model, self._messages, sampling)) as deltas:
             async for delta in deltas:
-                answer.add(delta)
+                answer.add_delta(delta)
                 if delta.text:
                     yield delta.text
         note = self._note(meter.usage, (self._deps.clock.now() - started).total_seconds())

@@ -171,7 +171,7 @@ async def request_consent_in_channel(
             "locale": request.event.locale,
         },
         at=request.now,
-        once=True,
+        only_if_new=True,
     )
 
 

@@ -16,7 +16,7 @@ from bot.ports.metered_calls import Answer, read_answer
 from bot.ports.store import Records
 from bot.ports.surface import Surface
 from bot.request import Request
-from bot.rows import text_tokens
+from bot.rows import estimate_text_tokens
 from bot.words import LANGUAGES, Words
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ async def fetch_history(request: Request, message: Message, surface: Surface) ->
     if not request.assistant.history or not (message.place.thread or message.reply_to):
         return ()
     try:
-        history = await surface.history(message.place, message.id, _FETCHED_MESSAGES)
+        history = await surface.thread_before(message.place, message.id, _FETCHED_MESSAGES)
     except SurfaceError as error:
         log.warning("What was said before cannot be read", extra={"why": error.key})
         return ()
@@ -71,7 +71,7 @@ async def question_message(request: Request, turn: Turn, surface: Surface) -> Me
         place, turn.question_message or MessageId(""), request.user, turn.question, turn.at
     )
     try:
-        fetched = await surface.fetch(place, question.id) if question.id else None
+        fetched = await surface.fetch_message(place, question.id) if question.id else None
     except SurfaceError as error:
         log.warning("A question cannot be read again", extra={"why": error.key})
         return question
@@ -133,7 +133,7 @@ async def _summarise(
 async def _answer(request: Request, prompt: str, deps: Dependencies) -> str:
     """Returns the base model's answer to a prompt; raises HostError, NotFound or OverCap."""
     assistant = request.assistant
-    host = deps.hosts.paid(assistant.chat_host, request.workspace)
+    host = deps.hosts.get_paid(assistant.chat_host, request.workspace)
     if host.profile.keeps_words:
         # Such a host only repeats the answers of its examples, so it cannot summarise.
         raise NotFound(noun="model", name=assistant.base)
@@ -151,7 +151,7 @@ async def _without_superseded_answers(
     """Returns the history with only the last answer to each question, and without bot notes."""
     own = [message.id for message in history if message.is_own]
     turns = (
-        await records.turns.by_messages(request.workspace_id, request.place.channel, own)
+        await records.turns.by_reply_messages(request.workspace_id, request.place.channel, own)
         if own
         else {}
     )
@@ -177,14 +177,14 @@ def _newest(messages: Sequence[Message]) -> Sequence[Message]:
     """Returns the newest messages within the limits of messages and tokens, but at least two."""
     remaining_tokens = _MAX_TOKENS
     for count, message in enumerate(reversed(messages)):
-        remaining_tokens -= text_tokens(message.text)
+        remaining_tokens -= estimate_text_tokens(message.text)
         if count >= _MAX_MESSAGES or (remaining_tokens < 0 and count >= 2):
             return messages[len(messages) - count :]
     return messages
 
 
 def _tokens(messages: Sequence[Message]) -> int:
-    return sum(text_tokens(message.text) for message in messages)
+    return sum(estimate_text_tokens(message.text) for message in messages)
 
 
 def _note_once(note: str, history: Sequence[Message]) -> str:

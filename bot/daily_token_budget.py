@@ -15,10 +15,10 @@ from bot.domain import UserId, Workspace, WorkspaceId
 from bot.errors import OverCap
 from bot.ports.cancellation import shielded
 from bot.ports.dependencies import TokenReservations
-from bot.ports.metered_calls import Meter
+from bot.ports.metered_calls import TokenMeter
 from bot.ports.store import Store
 from bot.request import Request
-from bot.rows import tokens_of
+from bot.rows import estimate_message_tokens
 from bot.words import Words
 
 _LONG_ANSWER_TOKENS = 4_000
@@ -27,12 +27,12 @@ _LONG_ANSWER_TOKENS = 4_000
 
 def reserve_tokens(
     request: Request, messages: Sequence[Mapping[str, str]], tokens: TokenReservations
-) -> AbstractAsyncContextManager[Meter]:
+) -> AbstractAsyncContextManager[TokenMeter]:
     """Reserves the expected tokens of one answer until its real usage is stored.
 
     Raises OverCap.
     """
-    prompt_tokens = tokens_of(messages)
+    prompt_tokens = estimate_message_tokens(messages)
     expected = prompt_tokens + (request.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
     return tokens.reserve(
         request.workspace,
@@ -48,7 +48,7 @@ async def require_daily_budget(request: Request, store: Store) -> None:
     if request.workspace.person_cap is None and request.workspace.workspace_cap is None:
         return
     async with store.reading() as records:
-        spent = await records.daily_tokens.spent(
+        spent = await records.daily_tokens.tokens_of_day(
             request.workspace_id, request.user_id, request.now.date()
         )
     require_within_daily_caps(request.workspace, spent, request.words)
@@ -89,11 +89,11 @@ class TokenBudget:
     @asynccontextmanager
     async def reserve(
         self, workspace: Workspace, user: UserId, day: date, *, expected: int, words: Words
-    ) -> AsyncIterator[Meter]:
+    ) -> AsyncIterator[TokenMeter]:
         reservation = _Reservation(workspace.id, user, day, expected)
         while not await self._is_admitted(reservation, workspace, words):
             await self._released.wait()
-        meter = Meter()
+        meter = TokenMeter()
         try:
             yield meter
         finally:
@@ -138,7 +138,7 @@ class TokenBudget:
         async with self._store.reading() as records:
             # Read again, as an admin may have changed the caps while this answer waited.
             workspace = await records.workspaces.find(workspace.id) or workspace
-            spent = await records.daily_tokens.spent(new.workspace, new.user, new.day)
+            spent = await records.daily_tokens.tokens_of_day(new.workspace, new.user, new.day)
         require_within_daily_caps(workspace, spent, words)
         own = [other for other in others if other.user == new.user]
         return _leaves_room(workspace.person_cap, spent[0], own, new) and _leaves_room(

@@ -94,11 +94,11 @@ async def _ensure_served(request: Request, name: str, deps: Dependencies) -> Non
         or job is None
     ):
         return
-    host = deps.hosts.paid(model.host, request.workspace)
-    if host.profile.serving is not Serving.BY_CALL:
+    host = deps.hosts.get_paid(model.host, request.workspace)
+    if host.profile.serving is not Serving.DEPLOYED_BY_API:
         return
     deployment_name = f"attune-{job.idempotency_key}"
-    served_name = await host.serve(
+    served_name = await host.deploy(
         job.host_job or "", model.name, base=job.base, name=deployment_name
     )
     if served_name is None:
@@ -152,7 +152,7 @@ async def _deploy(
         host=model.host,
         by=request.user_id,
         at=request.now,
-        after=after,
+        previous_model=after,
         served_name=model.served_name,
     )
 

@@ -51,7 +51,7 @@ from bot.keyed_order import KeyedOrder, QueueTicket
 from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
-from bot.ports.surface import CanReach, CanResume, CanSendEphemeral, HasFormLimits, Surface
+from bot.ports.surface import CanDirectMessage, CanRetry, CanSendEphemeral, HasFormLimits, Surface
 from bot.replies import Drawn, Form, NoReply, Refused, Reply, Stream
 from bot.reply_sender import ReplySender
 from bot.request import Request
@@ -218,13 +218,13 @@ class Dispatch:
         if self._surface_of(event) is None:
             return False  # It waits until its platform is on again.
         async with self._deps.store.writing() as records:
-            await records.inbox.retry(row.key)
+            await records.inbox.count_attempt(row.key)
         return True
 
     def _resume_interaction(self, event: Event, *, has_begun: bool) -> None:
-        surface = self._deps.surfaces.of(event.place.workspace)
-        if isinstance(surface, CanResume):
-            surface.resume(event, has_begun=has_begun)
+        surface = self._deps.surfaces.surface_of(event.place.workspace)
+        if isinstance(surface, CanRetry):
+            surface.prepare_retry(event, has_begun=has_begun)
 
     async def _is_for_bot(self, event: Event, ticket: QueueTicket) -> bool:
         """Whether the event is for the bot. Other events are not stored in the inbox."""
@@ -275,7 +275,7 @@ class Dispatch:
     def _surface_of(self, event: Event) -> Surface | None:
         """Returns the surface of the event's workspace, or None if its platform is off."""
         try:
-            return self._deps.surfaces.of(event.place.workspace)
+            return self._deps.surfaces.surface_of(event.place.workspace)
         except PlaceClosed:
             return None
 
@@ -289,9 +289,9 @@ class Dispatch:
         """Whether the message is part of an example or a question that was answered."""
         channel = place.workspace, place.channel
         async with self._deps.store.reading() as records:
-            if await records.turns.by_question(*channel, message) is not None:
+            if await records.turns.by_question_message(*channel, message) is not None:
                 return True
-            return bool(await records.example_messages.examples(*channel, [message]))
+            return bool(await records.example_messages.example_ids_of_messages(*channel, [message]))
 
     async def _run(self, event: Event, ticket: QueueTicket) -> None:
         """Handles an event, marks it as done in the inbox and publishes the change.
@@ -389,7 +389,9 @@ class Dispatch:
         grant = await records.roles.get(workspace.id, user.id)
         if grant is not None and access.has_rejoined_since(grant, user):
             self._spawn(self._handle_event(person_left_event(event)), "event person_left")
-        through = await records.roles.highest(workspace.id, user.groups) if user.groups else None
+        through: Role | None = None
+        if user.groups:
+            through = await records.roles.highest_group_role(workspace.id, user.groups)
         role = access.role_of(
             user,
             workspace=workspace,
@@ -480,15 +482,15 @@ class Dispatch:
         action = self._reactions.get((what.emoji, what.is_removed))
         if action is None:
             return NoReply()
-        surface = self._deps.surfaces.of(request.workspace_id)
-        message = await surface.fetch(request.place, what.message)
+        surface = self._deps.surfaces.surface_of(request.workspace_id)
+        message = await surface.fetch_message(request.place, what.message)
         return await self._run_action(action, replace(request, message=message))
 
     async def _run_action(self, action: Action | None, request: Request) -> Reply:
         """Runs an action after checking the role, which may have changed since the message."""
         if action is None:
             return NoReply()
-        unstored = self._deps.running_answers.unstored
+        unstored = self._deps.running_answers.events_until_stored
         if request.clicked_message and (stored := unstored.get(request.clicked_message)):
             await stored.wait()
         return await self._run_handler(action, access.authorize_and_parse(action, request))
@@ -501,8 +503,8 @@ class Dispatch:
 
     def _without_forbidden_buttons(self, request: Request, reply: Reply) -> Reply:
         """Removes buttons that the user may not click from a reply that only this user sees."""
-        surface = self._deps.surfaces.of(request.workspace_id)
-        if not isinstance(surface, CanSendEphemeral | CanReach):
+        surface = self._deps.surfaces.surface_of(request.workspace_id)
+        if not isinstance(surface, CanSendEphemeral | CanDirectMessage):
             return reply
         return private_replies.without_forbidden_buttons(reply, self._button_roles, request.role)
 
@@ -510,7 +512,7 @@ class Dispatch:
         """Replaces a form that is too large for the surface by a link to a page of the studio."""
         if not isinstance(reply, Form):
             return reply
-        surface = self._deps.surfaces.of(request.workspace_id)
+        surface = self._deps.surfaces.surface_of(request.workspace_id)
         is_too_long = isinstance(surface, HasFormLimits) and not surface.can_hold_form(reply)
         return offer_form_link(request, reply, self._deps.links) if is_too_long else reply
 
@@ -586,7 +588,7 @@ async def _is_thread_of_bot(workspace: WorkspaceId, root: str, records: Records)
     if answered is not None or await records.inbox.has_unfinished(workspace, root):
         return True
     _, channel, message = root.split("/", 2)
-    turn = await records.turns.by_message(workspace, ChannelId(channel), MessageId(message))
+    turn = await records.turns.by_reply_message(workspace, ChannelId(channel), MessageId(message))
     return turn is not None
 
 

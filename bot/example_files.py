@@ -57,7 +57,7 @@ class ImportTally:
         """Adds the tally of one of several files."""
         self.new += other.new
         self.known += other.known
-        named = [problem.in_part(file) for problem in other.problems]
+        named = [problem.in_file_part(file) for problem in other.problems]
         self.problems += named[: _MAX_PROBLEMS - len(self.problems)]
         self.refused += other.refused
         self.private = max(self.private, other.private)
@@ -213,7 +213,7 @@ async def _exported(
     last, filters = ExampleId(0), ExampleFilter(held_out=held_out)
     while True:
         async with store.reading() as records:
-            trainable = records.examples.trainable(
+            trainable = records.examples.iterate_trainable(
                 request.workspace_id,
                 request.assistant.id,
                 method,

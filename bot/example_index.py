@@ -190,7 +190,7 @@ async def _usable(
 ) -> list[Example]:
     """Returns those of the examples that may be sent with a question, in the order of the ids."""
     usable: dict[ExampleId, Example] = {}
-    async for example in records.examples.trainable(
+    async for example in records.examples.iterate_trainable(
         place.workspace,
         assistant.id,
         Method.SUPERVISED,

@@ -22,9 +22,18 @@ from bot.domain import (
     Vote,
 )
 from bot.errors import BadInput, NotNow
-from bot.examples.better_answer_form import NEVER_AGAIN, better_answer_form, offer_form
-from bot.examples.message_exchange import described_by_platform, form_source, messages_of, turn_at
-from bot.examples.row_texts import is_same
+from bot.examples.better_answer_form import (
+    MUST_ANSWER_FIELD,
+    better_answer_form,
+    offer_better_answer_form,
+)
+from bot.examples.message_exchange import (
+    fetch_user_details,
+    source_messages_of_turn,
+    source_of_form,
+    turn_with_reply,
+)
+from bot.examples.row_texts import is_unedited
 from bot.examples.teach_form import lesson_form
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
@@ -48,7 +57,7 @@ async def vote_good(request: Request, deps: Dependencies) -> Reply:
 async def vote_bad(request: Request, deps: Dependencies) -> Reply:
     """Stores a bad vote; the first time, offers a button for the reason and a better answer."""
     turn = await _vote(request, BAD, store=deps.store)
-    return NoReply() if turn is None else offer_form(request, turn)
+    return NoReply() if turn is None else offer_better_answer_form(request, turn)
 
 
 @handlers.removed_reaction("👍", Role.STRANGER)
@@ -97,17 +106,19 @@ async def save_feedback(request: Request, deps: Dependencies) -> Reply:
     better = request.options.get("better", "").strip()
     async with deps.store.writing() as records:
         turn = await requested_turn(request, records)
-        await records.turns.vote(
+        await records.turns.put_vote(
             request.workspace_id, Vote(turn.id, request.user_id, BAD, reason, request.now)
         )
-    if turn.is_refusal and better and is_same(better, turn.reply):
+    if turn.is_refusal and better and is_unedited(better, turn.reply):
         raise BadInput(problem=request.words("refusal.no_lesson"))
     if not better or request.role is Role.STRANGER:
         return Text(request.words("feedback.thanks"), private=True)
     if turn.place.channel != request.place.channel and request.workspace.platform != "local":
         # Whether the turn's channel is private is only known for events of that channel.
         return Text(request.words("feedback.not_kept"), private=True)
-    asker = await described_by_platform(request, turn.asker, deps.surfaces.of(request.workspace_id))
+    asker = await fetch_user_details(
+        request, turn.asker, deps.surfaces.surface_of(request.workspace_id)
+    )
     exclusions = access.learning_exclusions(request.place, [asker, request.user])
     if not _may_teach(request, exclusions):
         return Text(request.words("feedback.not_kept"), private=True)
@@ -145,12 +156,12 @@ async def save_preference(request: Request, deps: Dependencies) -> Reply:
 
 async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
     """Stores a vote by reaction; returns the turn if the vote is new, else None."""
-    turn = await turn_at(request, request.clicked_message, store=store)
+    turn = await turn_with_reply(request, request.clicked_message, store=store)
     if turn is None or not may_rate(request, turn):
         return None
     async with store.writing() as records:
         before = await records.turns.votes(request.workspace_id, turn.id)
-        await records.turns.vote(
+        await records.turns.put_vote(
             request.workspace_id, Vote(turn.id, request.user_id, value, None, request.now)
         )
     is_repeated = any(vote.user == request.user_id and vote.value == value for vote in before)
@@ -158,10 +169,10 @@ async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
 
 
 async def _unvote(request: Request, value: int, *, store: Store) -> Reply:
-    turn = await turn_at(request, request.clicked_message, store=store)
+    turn = await turn_with_reply(request, request.clicked_message, store=store)
     if turn is not None and may_rate(request, turn):
         async with store.writing() as records:
-            await records.turns.unvote(request.workspace_id, turn.id, request.user_id, value)
+            await records.turns.remove_vote(request.workspace_id, turn.id, request.user_id, value)
     return NoReply()
 
 
@@ -170,14 +181,14 @@ async def _click(request: Request, value: int, *, store: Store) -> Turn:
     turn = await _require_turn_at(request, request.clicked_message, store=store)
     require_member_or_asker(request, turn)
     async with store.writing() as records:
-        await records.turns.vote(
+        await records.turns.put_vote(
             request.workspace_id, Vote(turn.id, request.user_id, value, None, request.now)
         )
     return turn
 
 
 async def _require_turn_at(request: Request, message: MessageId | None, *, store: Store) -> Turn:
-    turn = await turn_at(request, message, store=store)
+    turn = await turn_with_reply(request, message, store=store)
     if turn is None:
         raise NotNow(problem=request.words("feedback.not_an_answer"))
     return turn
@@ -188,23 +199,23 @@ async def _teach(
 ) -> Reply:
     """Stores an example with the better answer, and a preference of it over the bot's answer.
 
-    With the option `NEVER_AGAIN` the example is tagged as one that must be answered, and no
+    With the option `MUST_ANSWER_FIELD` the example is tagged as one that must be answered, and no
     preference is stored. The turn is marked as resolved; questions similar to it are found when
     the questions to teach are listed.
     """
     _require_valid_row(request, better_answer_row(turn, better), Method.SUPERVISED)
-    question_messages = messages_of(replace(turn, reply_message=None))
+    question_messages = source_messages_of_turn(replace(turn, reply_message=None))
     new = _new_example(request, turn, better_answer_row(turn, better), Method.SUPERVISED)
     may_forbid = request.role >= Role.CURATOR
-    is_never_again = may_forbid and request.yes_no_option(NEVER_AGAIN, default=False)
+    is_never_again = may_forbid and request.yes_no_option(MUST_ANSWER_FIELD, default=False)
     tags = (MUST_ANSWER_TAG,) if is_never_again else ()
     new = replace(new, exclusions=exclusions, messages=question_messages, tags=tags)
     example, _ = await records.examples.add(request.workspace_id, new, at=request.now)
     if is_never_again:
         await records.examples.add_tag(request.workspace_id, [example.id], MUST_ANSWER_TAG)
-    elif not is_same(better, turn.reply):
+    elif not is_unedited(better, turn.reply):
         preference = replace(new, row=preference_row(turn, better), method=Method.DPO)
-        preference = replace(preference, messages=messages_of(turn))
+        preference = replace(preference, messages=source_messages_of_turn(turn))
         await records.examples.add(request.workspace_id, preference, at=request.now)
     await request.audit(records, f"example.{example.state}", example=example.id)
     workspace, now = request.workspace_id, request.now
@@ -248,7 +259,7 @@ def _new_example(request: Request, turn: Turn, row: Row, method: Method) -> NewE
         row=row,
         origin=Origin.CONSOLE if is_local else Origin.MESSAGE,
         authors=tuple(dict.fromkeys((turn.asker, request.user_id))),
-        source=form_source(request),
+        source=source_of_form(request),
     )
 
 

@@ -43,7 +43,7 @@ async def _look_in_workspace(
     async with store.reading() as records:
         holders = [user for user, _ in await records.roles.all(workspace)]
     try:
-        surface = surfaces.of(workspace)
+        surface = surfaces.surface_of(workspace)
         if not isinstance(surface, CanFindPerson):
             return
         for user in holders:

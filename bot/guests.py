@@ -9,7 +9,7 @@ from bot.commands import Handlers, Option
 from bot.domain import ChannelId, Role
 from bot.outdated_clicks import outdated_refusal, state_token
 from bot.ports.dependencies import Dependencies
-from bot.ports.store import EVERYWHERE, Records
+from bot.ports.store import ALL_CHANNELS, Records
 from bot.replies import Button, Listing, ListingRow, Reply
 from bot.request import Request
 
@@ -50,14 +50,14 @@ async def _apply(request: Request, where: str, records: Records) -> None:
         for channel in await records.guest_channels.all(request.workspace_id):
             await _allow_or_refuse(request, channel, records, may_ask=False)
         return
-    channel = request.place.channel if where == _HERE else EVERYWHERE
+    channel = request.place.channel if where == _HERE else ALL_CHANNELS
     await _allow_or_refuse(request, channel, records, may_ask=True)
 
 
 async def _allow_or_refuse(
     request: Request, channel: ChannelId, records: Records, *, may_ask: bool
 ) -> None:
-    await records.guest_channels.put(request.workspace_id, channel, may_ask=may_ask)
+    await records.guest_channels.set_may_ask(request.workspace_id, channel, may_ask=may_ask)
     what = "guests.allowed" if may_ask else "guests.refused"
     await request.audit(records, what, channel=channel)
 
@@ -70,7 +70,7 @@ async def _listing(request: Request, records: Records, *, is_changed: bool = Fal
         ListingRow(
             "",
             words("guests.everywhere")
-            if channel == EVERYWHERE
+            if channel == ALL_CHANNELS
             else mentions_and_times.channel_reference(channel),
             buttons=(Button(words("button.take_back"), f"guests.close:{token}:{channel}"),),
         )

@@ -16,7 +16,7 @@ async def list_hosts(request: Request, deps: Dependencies) -> Reply:
     """Lists the usable hosts with their base models and training methods."""
     words = request.words
     lines = []
-    for name in deps.hosts.usable(request.workspace):
+    for name in deps.hosts.usable_names(request.workspace):
         host = deps.hosts.get(name)
         notes = [words(f"method.{method}") for method in host.profile.methods]
         if not host.profile.was_tested_live:
@@ -31,9 +31,9 @@ async def list_hosts(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("host.test", Role.OPERATOR, is_for_pages=True)
 async def test_host(request: Request, deps: Dependencies) -> Reply:
     """Asks a host for its models, the cheapest request that needs its address and key."""
-    host = deps.hosts.paid(HostName(request.argument), request.workspace)
-    check = await host.check()
-    lines = [request.words("hosts.answers", host=host.name, count=check.models)]
+    host = deps.hosts.get_paid(HostName(request.argument), request.workspace)
+    check = await host.check_access()
+    lines = [request.words("hosts.answers", host=host.name, count=check.model_count)]
     if check.refusal is not None:
         lines.append(
             request.words("hosts.no_training", why=request.words.error_text(check.refusal))

@@ -117,7 +117,7 @@ async def import_previewed(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("import.drop", Role.CURATOR)
 async def cancel_import(request: Request, deps: Dependencies) -> Reply:
     pending = await _pending(request, deps)
-    await deps.imports.delete(pending.key)
+    await deps.imports.delete_file(pending.key)
     return Card(request.words("import.cancelled", name=pending.name), replaces=True)
 
 
@@ -141,7 +141,7 @@ async def save_chosen_columns(request: Request, deps: Dependencies) -> Reply:
     encoding = request.text_option("encoding") or pending.encoding
     chosen = columns | kept if columns else dict(pending.columns)
     changed = replace(pending, columns=chosen, encoding=encoding)
-    await deps.imports.change(changed)
+    await deps.imports.update_choices(changed)
     return await _preview(request, deps, changed)
 
 
@@ -149,7 +149,7 @@ async def _plan_of(
     pending: PendingImport, deps: Dependencies, words: Words
 ) -> ImportPlan | UnknownColumns:
     """Returns the plan of a stored file, or of the first file in a zip. Raises BadInput."""
-    with await deps.imports.open(pending.key) as file:
+    with await deps.imports.open_file(pending.key) as file:
         options = ImportOptions(pending.columns, pending.encoding)
         first = next(iter(await asyncio.to_thread(row_files, file)), "")
         plan_first = partial(_open_and_plan, file, pending.name, words, options, first)
@@ -162,7 +162,7 @@ async def _store_attachment(request: Request, deps: Dependencies) -> PendingImpo
     """Stores the attachment under a key that is the same if the event is handled again."""
     file = request.attachment
     # The operator can import a file of the studio into any workspace.
-    surface = deps.surfaces.of(
+    surface = deps.surfaces.surface_of(
         WorkspaceId(file.platform) if file and file.platform else request.workspace_id
     )
     if file is None or not isinstance(surface, CanReadFile):
@@ -176,7 +176,7 @@ async def _store_attachment(request: Request, deps: Dependencies) -> PendingImpo
         columns=parse_columns_option(request.text_option("columns") or "", request.words),
         encoding=request.text_option("encoding") or "",
     )
-    await deps.imports.keep(pending, surface.read_file(request.place, file))
+    await deps.imports.store_file(pending, surface.read_file(request.place, file))
     return pending
 
 
@@ -195,7 +195,7 @@ def parse_columns_option(text: str, words: Words) -> dict[str, str]:
 async def _pending(request: Request, deps: Dependencies) -> PendingImport:
     """Returns the import that a button or form names. Raises NotNow if it was deleted."""
     key = request.argument
-    pending = await deps.imports.find(request.workspace_id, key) if key.isalnum() else None
+    pending = await deps.imports.find_pending(request.workspace_id, key) if key.isalnum() else None
     if pending is None:
         raise NotNow(problem=request.words("import.gone"))
     return pending
@@ -215,7 +215,7 @@ def open_and_plan_import(
     rows, plan = _open_and_plan(file, name, words, options, member)
     if isinstance(plan, UnknownColumns):
         rows.close()
-        raise BadInput(problem=words.problem_text(plan.in_part(member)))
+        raise BadInput(problem=words.problem_text(plan.in_file_part(member)))
     return rows, plan
 
 
@@ -241,27 +241,27 @@ def _open_and_plan(
     """
     unpacked = unpack(file, name, member)
     if isinstance(unpacked, Problem):
-        raise BadInput(problem=words.problem_text(unpacked.in_part(member)))
+        raise BadInput(problem=words.problem_text(unpacked.in_file_part(member)))
     plan = plan_import(*unpacked, options)
     if isinstance(plan, Problem) and not isinstance(plan, UnknownColumns):
         unpacked[0].close()
-        raise BadInput(problem=words.problem_text(plan.in_part(member)))
+        raise BadInput(problem=words.problem_text(plan.in_file_part(member)))
     return unpacked[0], plan
 
 
 async def _import(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
     """Imports the stored file, and deletes it once all its rows are stored."""
     options = ImportOptions(pending.columns, pending.encoding)
-    with await deps.imports.open(pending.key) as file:
+    with await deps.imports.open_file(pending.key) as file:
         chats = await open_chat_export_import(file, request, deps.store, deps.surfaces)
         if chats is not None:
             tally = await chats.store_proposals(store=deps.store)
-            await deps.imports.delete(pending.key)
+            await deps.imports.delete_file(pending.key)
             return chat_export_report(request, pending.name, chats, tally)
         lines, tally = await import_row_files(
             file, pending.name, options, request, deps.store, assistant=pending.assistant
         )
-    await deps.imports.delete(pending.key)
+    await deps.imports.delete_file(pending.key)
     shown = SHOWN_ON_PAGE if request.is_page else MAX_SHOWN_PROBLEMS
     return _report(request, pending.name, lines, tally, shown=shown)
 
@@ -306,7 +306,7 @@ def _with_member_name(lines: Iterable[str], member: str) -> Iterator[str]:
 
 async def _preview(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
     try:
-        with await deps.imports.open(pending.key) as file:
+        with await deps.imports.open_file(pending.key) as file:
             chats = await open_chat_export_import(file, request, deps.store, deps.surfaces)
             if chats is not None:
                 await chats.build_overview()
@@ -314,7 +314,7 @@ async def _preview(request: Request, deps: Dependencies, pending: PendingImport)
             return await asyncio.to_thread(_preview_card, file, pending, request.words)
     except (BadInput, NotNow):
         if not pending.columns:
-            await deps.imports.delete(pending.key)
+            await deps.imports.delete_file(pending.key)
         raise
 
 
@@ -418,12 +418,14 @@ def preview_file(
     rows, plan = _open_and_plan(file, name, words, options, first)
     if isinstance(plan, UnknownColumns):
         rows.close()
-        return replace(plan, details=plan.in_part(first).details)
+        return replace(plan, details=plan.in_file_part(first).details)
     good, refused = _first_rows(rows, plan)
     _close(rows, file)
     lines = [f"{n}. {_row_line(row)}" for n, row in enumerate(good, 1)]
     if refused:
-        lines.append(f"{words('import.refused')}: {words.problem_text(refused[0].in_part(first))}")
+        lines.append(
+            f"{words('import.refused')}: {words.problem_text(refused[0].in_file_part(first))}"
+        )
     lines += _with_member_name(import_plan_lines(plan, words, for_scripts=for_scripts), first)
     is_sure = plan.is_sure
     for member in others:

@@ -40,7 +40,7 @@ def _layout_lines(plan: ImportPlan, words: Words) -> Iterator[str]:
         yield words("import.tickets")
     if plan.source.syntax is Syntax.DOCUMENT:
         yield words("import.document")
-    if plan.are_mails:
+    if plan.strips_mail_parts:
         yield words("import.mails")
 
 

@@ -48,7 +48,7 @@ class InboxWriter:
 
         async def receive(inbox: Inbox) -> bool:
             place, key = event.place.workspace, event.key
-            return await inbox.receive(
+            return await inbox.add(
                 place, key, message_key=event.message_key, payload=payload, at=at
             )
 
@@ -56,11 +56,11 @@ class InboxWriter:
 
     async def mark_reply_begun(self, key: str) -> None:
         """Marks that a reply may have been posted, which a later run must look for."""
-        await self._share(lambda inbox: inbox.begin(key))
+        await self._share(lambda inbox: inbox.mark_begun(key))
 
     async def mark_done(self, key: str) -> None:
         """Marks the event as done."""
-        await self._share(lambda inbox: inbox.finish(key))
+        await self._share(lambda inbox: inbox.mark_done(key))
 
     async def _share(self, write: InboxWrite[T]) -> T:
         """Runs a write in the next transaction and returns its result."""

@@ -15,7 +15,10 @@ from bot.domain import (
     Workspace,
 )
 from bot.errors import BadInput, NotNow, Outdated
-from bot.examples.ask_admins_for_permission import DECLINED, offer_again
+from bot.examples.ask_admins_for_permission import (
+    PERMISSION_DECLINED_AUDIT,
+    queue_marks_allowed_notices,
+)
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import (
@@ -130,7 +133,7 @@ async def _set_sources(
         must_mask=must_mask,
     )
     if new_sources >= Sources.MESSAGES > request.workspace.sources:
-        await offer_again(request, records)
+        await queue_marks_allowed_notices(request, records)
 
 
 @handlers.button("marks.allow", Role.ADMIN, opens_form=True)
@@ -165,7 +168,7 @@ async def decline_permission(request: Request, deps: Dependencies) -> Reply:
     """Stores that an admin declined to learn from marked messages; only their ids stay stored."""
     words = request.words
     async with deps.store.writing() as records:
-        await request.audit(records, DECLINED)
+        await request.audit(records, PERMISSION_DECLINED_AUDIT)
     lines = (words("marks.declined_done"),)
     return Card(words("marks.title"), lines, private=True, replaces=True)
 

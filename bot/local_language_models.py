@@ -24,16 +24,16 @@ _MEGABYTE = 1024 * 1024
 async def show_engine_state(request: Request, deps: Dependencies) -> Reply:
     """Shows the installed models, or the progress or failure of an installation."""
     engine, words = _engine(deps), request.words
-    if progress := engine.progress():
+    if progress := engine.install_progress():
         return _progress_card(progress, words)
-    if failure := engine.last_failure():
+    if failure := engine.last_install_error():
         return Card(
             words("engine.failed"),
             lines=(words.error_text(failure),),
             buttons=(Button(words("engine.again"), "engine.install", is_primary=True),),
             tone=Tone.BAD,
         )
-    models = engine.models()
+    models = engine.installed_models()
     if not models:
         button = Button(words("engine.install"), "engine.install", is_primary=True)
         return Card(words("engine.none"), lines=(words("engine.why"),), buttons=(button,))
@@ -76,7 +76,7 @@ async def install_model(request: Request, deps: Dependencies) -> Reply:
 
     After a restart of the service it must be started again and goes on where it was.
     """
-    _engine(deps).start()
+    _engine(deps).start_install()
     async with deps.store.writing() as records:
         await request.audit(records, "engine.installed")
     return Text(request.words("engine.started"), private=True)
@@ -84,7 +84,7 @@ async def install_model(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("engine.cancel", Role.OPERATOR, is_for_pages=True)
 async def cancel_installation(request: Request, deps: Dependencies) -> Reply:
-    await _engine(deps).cancel()
+    await _engine(deps).cancel_install()
     return Text(request.words("engine.cancelled"), private=True)
 
 
@@ -92,7 +92,7 @@ async def cancel_installation(request: Request, deps: Dependencies) -> Reply:
 async def use_local_model(request: Request, deps: Dependencies) -> Reply:
     """Sets the assistant's base model and both of its hosts to a local model."""
     name = ModelName(request.argument)
-    if name not in deps.hosts.paid(LOCAL_HOST, request.workspace).bases:
+    if name not in deps.hosts.get_paid(LOCAL_HOST, request.workspace).bases:
         raise NotFound(noun="model", name=name)
     assistant = request.assistant
     async with deps.store.writing() as records:
@@ -107,7 +107,7 @@ async def use_local_model(request: Request, deps: Dependencies) -> Reply:
                 host=LOCAL_HOST,
                 by=request.user_id,
                 at=request.now,
-                after=current.model,
+                previous_model=current.model,
             )
         await request.audit(records, "assistant.edited", name=assistant.name)
     deps.publish_change("hosts")

@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 from bot.domain import ChannelId, Place, UserId
 from bot.errors import SurfaceError
-from bot.ports.surface import CanDescribe, CanNameChannel, ShowsReferences, Surface
+from bot.ports.surface import CanFetchUser, CanNameChannel, RendersMentionsAndTimes, Surface
 from bot.replies import Comparison, Stream
 
 R = TypeVar("R")
@@ -87,7 +87,7 @@ async def resolve_names(
 
 
 def _is_native(surface: object) -> bool:
-    return isinstance(surface, ShowsReferences) and surface.draws_references()
+    return isinstance(surface, RendersMentionsAndTimes) and surface.renders_mentions_and_times()
 
 
 async def _names(
@@ -105,8 +105,8 @@ async def _look_up(
 ) -> None:
     kind, number = key
     with suppress(SurfaceError):
-        if kind is ReferenceKind.PERSON and isinstance(surface, CanDescribe):
-            names[key] = (await surface.describe(place, UserId(number))).name
+        if kind is ReferenceKind.PERSON and isinstance(surface, CanFetchUser):
+            names[key] = (await surface.fetch_user(place, UserId(number))).name
         if kind is ReferenceKind.CHANNEL and isinstance(surface, CanNameChannel):
             channel = replace(place, channel=ChannelId(number), thread=None)
             names[key] = await surface.channel_name(channel) or ""

@@ -62,7 +62,7 @@ async def save_model_name(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         model = await find_model_by_name(request, request.argument, records)
         await _refuse_taken(request, model, label, records)
-        await records.models.describe(
+        await records.models.set_label_and_note(
             request.workspace_id, model.name, label=label, note=note or None
         )
         await request.audit(records, "model.named", model=model.name, label=label)

@@ -15,7 +15,7 @@ from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
-from bot.ports.surface import CanReach, Surface
+from bot.ports.surface import CanDirectMessage, Surface
 from bot.replies import Drawn
 from bot.words import Words
 
@@ -42,7 +42,7 @@ async def deliver_notices(
     In order within a workspace, concurrently for different workspaces.
     """
     async with store.reading() as records:
-        due = await records.outbox.due(now=clock.now())
+        due = await records.outbox.list_due(now=clock.now())
     by_workspace: dict[WorkspaceId, list[Notice]] = defaultdict(list)
     for notice in due:
         by_workspace[notice.place.workspace].append(notice)
@@ -74,7 +74,7 @@ async def _deliver(
     if drawn is None:
         return await _drop(notice, store=store)
     try:
-        surface = surfaces.of(notice.place.workspace)
+        surface = surfaces.surface_of(notice.place.workspace)
     except PlaceClosed:
         # The platform is off; the notice is delivered once it is on again.
         return await _delay(notice, timedelta(minutes=5), store=store, clock=clock)
@@ -138,16 +138,16 @@ async def _post_or_edit(notice: Notice, drawn: Drawn, surface: Surface) -> Messa
 async def _move_to_direct_message(notice: Notice, surface: Surface, *, store: Store) -> None:
     """Moves a notice to a direct message to its `ASKER`, if the channel is closed to the bot."""
     asker = notice.details.get(ASKER_DETAIL)
-    if not isinstance(asker, str) or not isinstance(surface, CanReach):
+    if not isinstance(asker, str) or not isinstance(surface, CanDirectMessage):
         return await _drop(notice, store=store)
     try:
-        direct_place = await surface.find_direct_place(notice.place, UserId(asker))
+        direct_place = await surface.find_direct_message_place(notice.place, UserId(asker))
     except SurfaceError:
         return await _drop(notice, store=store)
     if direct_place.channel == notice.place.channel:
         return await _drop(notice, store=store)
     async with store.writing() as records:
-        await records.outbox.move(notice.id, direct_place)
+        await records.outbox.move_to_place(notice.id, direct_place)
     return None
 
 
@@ -165,4 +165,4 @@ async def _delay(notice: Notice, wait: timedelta, *, store: Store, clock: Clock)
 
 async def _drop(notice: Notice, *, store: Store) -> None:
     async with store.writing() as records:
-        await records.outbox.drop(notice.id)
+        await records.outbox.delete(notice.id)

@@ -83,7 +83,7 @@ async def show_tour(request: Request, deps: Dependencies) -> Reply:
 
 def _may_install(request: Request, deps: Dependencies) -> bool:
     """Whether the user may install a language model and none is installed."""
-    is_missing = deps.engine is not None and not deps.engine.models()
+    is_missing = deps.engine is not None and not deps.engine.installed_models()
     return is_missing and request.role is Role.OPERATOR
 
 
@@ -103,10 +103,10 @@ async def show_counts(request: Request, deps: Dependencies) -> Reply:
             "preferences": await examples.count(
                 request.workspace_id, ExampleFilter(assistant=own, method=Method.DPO)
             ),
-            "jobs": len(await records.jobs.open_in(request.workspace_id)),
+            "jobs": len(await records.jobs.list_open_in_workspace(request.workspace_id)),
         }
         if request.role is Role.OPERATOR:
-            removed = await records.workspaces.list_removed()
+            removed = await records.workspaces.list_removed_or_closed()
             numbers["workspaces"] = sum(workspace.closed_at is not None for workspace in removed)
     return Listing("", tuple(ListingRow(name, str(number)) for name, number in numbers.items()))
 
@@ -137,7 +137,7 @@ async def _new_rows(request: Request, records: Records) -> int:
     """Returns how many trainable examples the last successful training did not have."""
     own = request.assistant.id
     last = await records.jobs.newest_success(request.workspace_id, own, method=Method.SUPERVISED)
-    return await records.training_offers.new_rows(
+    return await records.training_offers.count_new_rows(
         request.workspace_id, own, Method.SUPERVISED, learned=last.snapshot if last else None
     )
 
@@ -159,7 +159,7 @@ async def _tour_progress(request: Request, records: Records) -> _TourProgress:
     pair = last_exchange(first[0]) if first else None
     answering = request.deployment.model if request.deployment else None
     # A trained model is taken into use once it was compared with what answers now.
-    evaluations = await records.evaluations.open_in(request.workspace_id)
+    evaluations = await records.evaluations.list_open_in_workspace(request.workspace_id)
     is_compared = not any(one.is_gate and one.assistant == own for one in evaluations)
     return _TourProgress(
         has_examples=bool(first) or bool(jobs),

@@ -75,7 +75,7 @@ async def confirm_run(
     """
     access.refuse_closed_workspace(request.workspace, request.words)
     await monthly_budget.require_monthly_budget(request, run.price, host, records)
-    if not await runs.change(
+    if not await runs.update_if(
         request.workspace_id, run.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
     ):
         raise Outdated(problem=request.words("start.already"))
@@ -88,7 +88,7 @@ async def confirm_run(
 async def decline_run(request: Request, runs: Runs[R], kind: PaidRunKind) -> Reply:
     """Deletes an estimate. Raises Outdated if the run is confirmed."""
     run = await estimated_run(request, runs, kind)
-    if not await runs.decline(request.workspace_id, run.id):
+    if not await runs.delete_estimate(request.workspace_id, run.id):
         raise Outdated(problem=request.words("start.already"))
     return Card(request.words("start.declined"), replaces=True)
 
@@ -96,7 +96,7 @@ async def decline_run(request: Request, runs: Runs[R], kind: PaidRunKind) -> Rep
 async def stop_run(request: Request, runs: Runs[R], records: Records, kind: PaidRunKind) -> Reply:
     """Requests that the runner ends a run. Raises NotNow if it is over."""
     run = await named_run(request, runs, kind)
-    if not await runs.change(
+    if not await runs.update_if(
         request.workspace_id, run.id, when=_CAN_STOP, state=EvaluationState.STOPPING
     ):
         raise NotNow(problem=request.words(f"{kind.text_key_prefix}.over", id=run.id))
@@ -154,7 +154,7 @@ async def progress_card(
     run: P, runs: PaidRuns[P, C], total: int, title: str, words: Words, *, name: str, why: str
 ) -> Card:
     """Returns a card with the number of finished calls and a button to stop the run."""
-    counts = await runs.counts(run.workspace, run.id)
+    counts = await runs.count_by_state(run.workspace, run.id)
     done = sum(count for state, count in counts.items() if state not in UNFINISHED_CALL_STATES)
     lines = (words(f"{name}.progress", done=done, total=total),)
     return Card(

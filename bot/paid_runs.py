@@ -29,12 +29,12 @@ from bot.domain import (
 from bot.errors import AttuneError, NotFound
 from bot.evaluation.concurrent_calls import await_call_error, may_retry_call, run_calls
 from bot.ports.dependencies import TokenReservations
-from bot.ports.metered_calls import Answer, read_answer, require_whole
+from bot.ports.metered_calls import Answer, read_answer, require_complete
 from bot.ports.model_hosts import Hosts
 from bot.ports.paid_runs import PaidRuns
 from bot.ports.store import Clock, Records, Store
 from bot.prompts import PromptMessage
-from bot.rows import tokens_of
+from bot.rows import estimate_message_tokens
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class PaidRunner(ABC, Generic[R, C]):
         for run in await self._open(host):
             if run.state is EvaluationState.CONFIRMED:
                 async with self._store.writing() as records:
-                    await self._runs(records).change(
+                    await self._runs(records).update_if(
                         run.workspace, run.id, when=_TO_BEGIN, state=EvaluationState.RUNNING
                     )
         return [run for run in await self._open(host) if run.state is EvaluationState.RUNNING]
@@ -156,7 +156,7 @@ class PaidRunner(ABC, Generic[R, C]):
                 if not progress.is_recovered:
                     await runs.mark_outcome_unknown(run.workspace, run.id)
                     progress.is_recovered = True
-                claimed = await runs.claim(run.workspace, run.id, limit=room - len(calls))
+                claimed = await runs.claim_waiting(run.workspace, run.id, limit=room - len(calls))
             calls += [(run, call) for call in claimed]
         return calls
 
@@ -186,16 +186,16 @@ class PaidRunner(ABC, Generic[R, C]):
         if workspace is None or messages is None:
             raise NotFound(noun="question", name=run.id)
         sampling, answer = self._sampling(run), Answer()
-        expected = tokens_of(messages) + (sampling.max_tokens or 0)
+        expected = estimate_message_tokens(messages) + (sampling.max_tokens or 0)
         today = self._clock.now().date()
         async with self._tokens.reserve(
             workspace, run.asked_by, today, expected=expected, words=Words("en")
         ) as meter:
-            host = self._hosts.paid(run.host, workspace)
+            host = self._hosts.get_paid(run.host, workspace)
             deltas = meter.chat(host, run.model, messages, sampling, is_sent_once=True)
             await read_answer(deltas, answer, host=host.name, seconds=MAX_ANSWER_SECONDS)
         if self._needs_whole_answers:
-            require_whole(answer, host=host.name)
+            require_complete(answer, host=host.name)
         return answer
 
     async def _settle(
@@ -231,7 +231,7 @@ class PaidRunner(ABC, Generic[R, C]):
         if now - since > _GIVE_UP:
             progress.is_given_up = True
             async with self._store.writing() as records:
-                await self._runs(records).change(
+                await self._runs(records).update_if(
                     run.workspace,
                     run.id,
                     when=(EvaluationState.RUNNING,),
@@ -246,7 +246,7 @@ class PaidRunner(ABC, Generic[R, C]):
         own = (run.workspace, run.id)
         is_stopping = run.state is EvaluationState.STOPPING
         async with self._store.reading() as records:
-            counts = await self._runs(records).counts(*own)
+            counts = await self._runs(records).count_by_state(*own)
             is_waiting = any(counts.get(state) for state in UNFINISHED_CALL_STATES)
             if run.state is EvaluationState.CONFIRMED or (is_waiting and not is_stopping):
                 return
@@ -255,7 +255,7 @@ class PaidRunner(ABC, Generic[R, C]):
         progress, now = self._progress.pop(run.id, _Progress()), self._clock.now()
         state = EvaluationState.FAILED if progress.is_given_up else state
         async with self._store.writing() as records:
-            if await self._runs(records).change(
+            if await self._runs(records).update_if(
                 *own, when=_ENDING, state=state, report=report, finished_at=now
             ):
                 await self._runs(records).mark_outcome_unknown(*own)

@@ -17,9 +17,9 @@ from bot.errors import BadInput
 from bot.examples.deleted_source_messages import erase_examples
 from bot.personal_texts import erase_messages_quoting_user, examples_of_user
 from bot.ports.dependencies import Dependencies
-from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
+from bot.ports.personal_data import FIRST_ROW_CURSOR, PersonalRowCursor
 from bot.ports.store import Records, Store
-from bot.ports.surface import CanForgetFiles
+from bot.ports.surface import CanDeleteSentFiles
 from bot.replies import (
     Button,
     Card,
@@ -41,16 +41,16 @@ async def export_my_data(request: Request, deps: Dependencies) -> Reply:
     """Sends all stored data of the user as JSON Lines, read while the file is sent."""
     async with deps.store.reading() as records:
         examples = await records.personal_data.example_count(request.workspace_id, request.user_id)
-        turns = await records.turns.count_by(request.workspace_id, request.user_id)
+        turns = await records.turns.count_by_asker(request.workspace_id, request.user_id)
     text = request.words("my_data.text", examples=examples, turns=turns)
     return Document(f"my-data-{request.user_id}.jsonl", _all_lines(request, deps.store), text)
 
 
 async def _all_lines(request: Request, store: Store) -> AsyncIterator[bytes]:
-    cursor: KeptCursor | None = KEPT_FROM_THE_START
+    cursor: PersonalRowCursor | None = FIRST_ROW_CURSOR
     while cursor is not None:
         async with store.reading() as records:
-            page, cursor = await records.personal_data.rows(
+            page, cursor = await records.personal_data.table_rows(
                 request.workspace_id, request.user_id, after=cursor, limit=_PART
             )
         for kind, fields in page:
@@ -104,11 +104,11 @@ async def erase_my_data(request: Request, deps: Dependencies) -> Reply:
     turns = await _forget_turns(request, deps.store)
     await _forget_the_rest(request, deps.store)
     await _forget_in_room(request, deps.store)
-    room = deps.surfaces.of(LOCAL)
-    if isinstance(room, CanForgetFiles):
-        await room.forget_files()
+    room = deps.surfaces.surface_of(LOCAL)
+    if isinstance(room, CanDeleteSentFiles):
+        await room.delete_sent_files()
     async with deps.store.writing() as records:
-        await records.direct_choices.forget(request.workspace_id, request.user_id)
+        await records.direct_message_choices.forget_person(request.workspace_id, request.user_id)
         await records.audit.add(
             request.workspace_id,
             None,
@@ -149,10 +149,10 @@ async def _forget_edits(request: Request, store: Store) -> int:
         edited = await records.personal_data.examples_edited_by(
             request.workspace_id, request.user_id, limit=most
         )
-        snapshots = await records.snapshots.list_holding(request.workspace_id, edited)
-        await records.jobs.forget_files(request.workspace_id, snapshots, at=request.now)
-        marked += await records.models.taint(request.workspace_id, snapshots)
-        to_erase = await records.personal_data.take_back(
+        snapshots = await records.snapshots.list_containing(request.workspace_id, edited)
+        await records.jobs.request_file_deletion(request.workspace_id, snapshots, at=request.now)
+        marked += await records.models.mark_tainted(request.workspace_id, snapshots)
+        to_erase = await records.personal_data.revert_revisions_by(
             request.workspace_id, edited, request.user_id, at=request.now
         )
         await erase_examples(request.workspace_id, to_erase, records, at=request.now)
@@ -164,14 +164,16 @@ async def _forget_edits(request: Request, store: Store) -> int:
 
 async def _forget_the_rest(request: Request, store: Store) -> None:
     async def part(records: Records, most: int) -> int:
-        return await records.personal_data.forget(request.workspace_id, request.user_id, limit=most)
+        return await records.personal_data.forget_person(
+            request.workspace_id, request.user_id, limit=most
+        )
 
     await run_in_batches(part, store)
 
 
 async def _forget_in_room(request: Request, store: Store) -> None:
     async def part(records: Records, most: int) -> int:
-        return await records.personal_data.forget_messages(
+        return await records.personal_data.forget_room_messages(
             request.workspace_id, request.user_id, limit=most
         )
 
@@ -185,7 +187,7 @@ async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
 
     async def part(records: Records, most: int) -> int:
         nonlocal marked
-        numbers = await records.examples.by_author(
+        numbers = await records.examples.list_ids_by_author(
             request.workspace_id, request.user_id, limit=most
         )
         marked += await erase_examples(request.workspace_id, numbers, records, at=request.now)
@@ -196,10 +198,12 @@ async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
 
 async def _forget_turns(request: Request, store: Store) -> int:
     async def vote_part(records: Records, most: int) -> int:
-        return await records.turns.erase_votes(request.workspace_id, request.user_id, limit=most)
+        return await records.turns.erase_votes_of_user(
+            request.workspace_id, request.user_id, limit=most
+        )
 
     async def part(records: Records, most: int) -> int:
-        return await records.turns.erase(request.workspace_id, request.user_id, limit=most)
+        return await records.turns.erase_by_asker(request.workspace_id, request.user_id, limit=most)
 
     await run_in_batches(vote_part, store)
     return await run_in_batches(part, store)

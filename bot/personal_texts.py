@@ -85,7 +85,7 @@ async def _turns_before(request: Request, before: TurnId | None, store: Store) -
 
 async def _messages_after(request: Request, number: int, store: Store) -> Sequence[RoomMessage]:
     async with store.reading() as records:
-        return await records.personal_data.messages(
+        return await records.personal_data.room_messages(
             request.workspace_id, request.user_id, after=number, limit=_PART
         )
 
@@ -94,7 +94,7 @@ async def _forget_quoting(request: Request, quotes: set[str], store: Store) -> N
     last: int | None = 0
     while quotes and last is not None:
         async with store.writing() as records:
-            last = await records.personal_data.forget_quotes(
+            last = await records.personal_data.forget_messages_quoting(
                 request.workspace_id, quotes, after=last
             )
 

@@ -21,7 +21,7 @@ from bot.events import (
 from bot.mentions_and_times import channel_reference, person_reference, resolve_names
 from bot.number_formats import parse_id
 from bot.ports.dependencies import Dependencies
-from bot.ports.surface import CanReach, CanSendEphemeral
+from bot.ports.surface import CanDirectMessage, CanSendEphemeral
 from bot.replies import Button, Card, Drawn, Listing, NoReply, ReactionReply, Reply, Text
 from bot.request import Request
 
@@ -48,8 +48,10 @@ async def as_private_reply(request: Request, reply: Drawn, deps: Dependencies) -
     A reply that is private already gets no button. A reply for the whole channel stays public,
     for example which model answers in it. Answers and notices are not made private.
     """
-    surface = deps.surfaces.of(request.workspace_id)
-    can_be_private = isinstance(surface, CanSendEphemeral | CanReach) and not request.is_page
+    surface = deps.surfaces.surface_of(request.workspace_id)
+    can_be_private = (
+        isinstance(surface, CanSendEphemeral | CanDirectMessage) and not request.is_page
+    )
     if reply.private or not can_be_private:
         return reply
     is_for_all = isinstance(reply, Text) and reply.is_for_all
@@ -67,7 +69,7 @@ async def as_private_reply(request: Request, reply: Drawn, deps: Dependencies) -
         at=request.now,
     )
     async with deps.store.writing() as records:
-        number = await records.private_replies.keep(request.workspace_id, new)
+        number = await records.private_replies.add(request.workspace_id, new)
     button = Button(request.words("button.share"), f"{SHARE_BUTTON}:{number}")
     if isinstance(reply, Listing):
         return replace(reply, private=True, share=button)
@@ -83,7 +85,7 @@ async def share_reply(request: Request, deps: Dependencies) -> Reply:
     stored, reply = await _shared_reply(request, deps)
     require_role(request.role, stored.role, request.words)
     by = request.words("share.by", name=person_reference(request.user_id, request.user.name))
-    surface = deps.surfaces.of(request.workspace_id)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     drawn = await resolve_names(_for_everybody(reply, by), stored.place, surface)
     await surface.post(
         stored.place, drawn, key=f"{request.workspace_id}.{SHARE_BUTTON}.{request.argument}"

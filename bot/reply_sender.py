@@ -18,11 +18,11 @@ from bot.inbox_writer import InboxWriter
 from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import (
+    CanDirectMessage,
     CanOpenForm,
-    CanReach,
-    CanReturnForm,
     CanSendEphemeral,
     CanSendFile,
+    CanShowFormError,
     CanStream,
     Surface,
 )
@@ -55,7 +55,7 @@ class ReplySender:
         self._inbox = inbox
 
     async def send(self, event: Event, reply: Reply, words: Words) -> None:
-        surface = self._deps.surfaces.of(event.place.workspace)
+        surface = self._deps.surfaces.surface_of(event.place.workspace)
         reply = await resolve_names(reply, event.place, surface)
         match reply:
             case NoReply():
@@ -88,8 +88,8 @@ class ReplySender:
             await self._store_card(event, event.place, clicked, reply)
         elif reply.private and isinstance(surface, CanSendEphemeral):
             await surface.send_ephemeral(event, reply)
-        elif reply.private and isinstance(surface, CanReach):
-            place = await surface.find_direct_place(event.place, event.user.id)
+        elif reply.private and isinstance(surface, CanDirectMessage):
+            place = await surface.find_direct_message_place(event.place, event.user.id)
             message = await surface.post(place, reply, key=event.key)
             await self._store_card(event, place, message, reply)
         else:
@@ -115,7 +115,7 @@ class ReplySender:
             return
         async with self._deps.store.writing() as records:
             workspace = event.place.workspace
-            await records.example_cards.put(workspace, place, message, list(examples))
+            await records.example_cards.put_card(workspace, place, message, list(examples))
             await redraw_outdated(event, examples, records, at=self._deps.clock.now())
 
     async def _send_reaction(self, event: Event, receipt: ReactionReply, surface: Surface) -> None:
@@ -153,14 +153,14 @@ class ReplySender:
     ) -> None:
         """Sends an error to the user; if that fails, it is only logged."""
         try:
-            surface = self._deps.surfaces.of(event.place.workspace)
+            surface = self._deps.surfaces.surface_of(event.place.workspace)
             sentence = await resolve_names(sentence, event.place, surface)
             key = f"{event.key}.error"
             text = _with_translations(event, Text(sentence, private=True), words)
             if is_outdated and event.ephemeral_message_id is not None:
                 await self._send_refusal(event, text, surface)
-            elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
-                await surface.return_form(event, sentence)
+            elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanShowFormError):
+                await surface.show_form_error(event, sentence)
             elif isinstance(surface, CanSendEphemeral):
                 await surface.send_ephemeral(event, text)
             else:

@@ -47,20 +47,29 @@ async def delete_old_data(keep: RetentionPeriods, *, store: Store, clock: Clock)
     Others can write between two batches.
     """
     forgotten: list[tuple[timedelta, DeleteBatch]] = [
-        (keep.events, lambda at, records, most: records.inbox.forget_before(at, limit=most)),
-        (keep.events, lambda at, records, most: records.outbox.forget_before(at, limit=most)),
-        (keep.answers, lambda at, records, most: records.turns.forget_before(at, limit=most)),
-        (keep.audit, lambda at, records, most: records.audit.forget_before(at, limit=most)),
+        (
+            keep.events,
+            lambda at, records, most: records.inbox.delete_finished_before(at, limit=most),
+        ),
+        (
+            keep.events,
+            lambda at, records, most: records.outbox.delete_delivered_before(at, limit=most),
+        ),
+        (keep.answers, lambda at, records, most: records.turns.delete_before(at, limit=most)),
+        (keep.audit, lambda at, records, most: records.audit.delete_before(at, limit=most)),
         (
             SHAREABLE_PERIOD,
-            lambda at, records, most: records.private_replies.forget_before(at, limit=most),
+            lambda at, records, most: records.private_replies.delete_before(at, limit=most),
         ),
-        (_UNUSED, lambda at, records, most: records.snapshots.forget_unused(at, limit=most)),
-        (_UNUSED, lambda at, records, most: records.evaluations.forget_estimates(at, limit=most)),
-        (_UNUSED, lambda at, records, most: records.judgings.forget_estimates(at, limit=most)),
+        (_UNUSED, lambda at, records, most: records.snapshots.delete_unused(at, limit=most)),
         (
             _UNUSED,
-            lambda at, records, most: records.synthetic_runs.forget_estimates(at, limit=most),
+            lambda at, records, most: records.evaluations.delete_old_estimates(at, limit=most),
+        ),
+        (_UNUSED, lambda at, records, most: records.judgings.delete_old_estimates(at, limit=most)),
+        (
+            _UNUSED,
+            lambda at, records, most: records.synthetic_runs.delete_old_estimates(at, limit=most),
         ),
     ]
     for period, forget in forgotten:
@@ -72,7 +81,7 @@ async def delete_old_data(keep: RetentionPeriods, *, store: Store, clock: Clock)
 async def _remove_by_workspace(store: Store, clock: Clock) -> None:
     """Deletes data older than each workspace's own periods, with training files at hosts."""
     async with store.reading() as records:
-        limited = await records.workspaces.with_retention()
+        limited = await records.workspaces.list_with_retention()
     for workspace in limited:
         for filters in _expired(workspace, clock.now()):
             erased = await run_in_batches(partial(_erase, workspace, filters, clock), store)
@@ -102,13 +111,13 @@ async def _erase(
     workspace: Workspace, filters: ExampleFilter, clock: Clock, records: Records, most: int
 ) -> int:
     now = clock.now()
-    examples = await records.examples.ids(workspace.id, filters, until=now, limit=most)
+    examples = await records.examples.list_ids(workspace.id, filters, until=now, limit=most)
     await erase_examples(workspace.id, examples, records, at=now)
     return len(examples)
 
 
 async def _forget_turns(workspace: Workspace, before: datetime, records: Records, most: int) -> int:
-    return await records.turns.forget_before(before, workspace=workspace.id, limit=most)
+    return await records.turns.delete_before(before, workspace=workspace.id, limit=most)
 
 
 @handlers.command(
@@ -151,7 +160,7 @@ async def set_retention(request: Request, deps: Dependencies) -> Reply:
             raise Outdated(problem=request.words("button.outdated"))
         days = [None if text == _OFF else parse_id(text) for text in (everything, unapproved)]
         await records.workspaces.set_retention(
-            request.workspace_id, everything=days[0], unapproved=days[1]
+            request.workspace_id, keep_days=days[0], keep_unapproved_days=days[1]
         )
         await request.audit(records, "retention.set", all=days[0], unapproved=days[1])
     changed = replace(current, keep_days=days[0], keep_unapproved_days=days[1])

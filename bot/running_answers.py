@@ -41,9 +41,9 @@ class RunningAnswers:
 
     def __init__(self) -> None:
         self._answers: list[RunningAnswer] = []
-        self.unstored: dict[MessageId, asyncio.Event] = {}
+        self.events_until_stored: dict[MessageId, asyncio.Event] = {}
 
-    def find_by_name(self, name: str) -> RunningAnswer | None:
+    def find_by_message_or_event(self, name: str) -> RunningAnswer | None:
         return next((answer for answer in self._answers if name in answer.names), None)
 
     def register_current_task(self, event: Event) -> RunningAnswer:
@@ -85,11 +85,11 @@ class RunningAnswers:
         if (own := self._current_answer()) is not None:
             own.message = own.message or message
             own.add_message(message)
-        stored = self.unstored[message] = asyncio.Event()
+        stored = self.events_until_stored[message] = asyncio.Event()
         try:
             yield
         finally:
-            del self.unstored[message]
+            del self.events_until_stored[message]
             stored.set()
 
     def unregister_current_task(self) -> None:

@@ -66,12 +66,12 @@ async def _write(records: Records, assistant: Assistant, now: datetime) -> None:
     workspace = _workspace()
     await records.workspaces.add(workspace)
     stored = await records.assistants.add(workspace.id, assistant)
-    await records.inbox.receive(workspace.id, _KEY, message_key=None, payload="", at=now)
-    await records.inbox.begin(_KEY)
+    await records.inbox.add(workspace.id, _KEY, message_key=None, payload="", at=now)
+    await records.inbox.mark_begun(_KEY)
     turn = await records.turns.add(workspace.id, _turn(stored, now))
-    await records.turns.change(workspace.id, turn.id, state=TurnState.DONE)
+    await records.turns.update_fields(workspace.id, turn.id, state=TurnState.DONE)
     await records.daily_tokens.add(workspace.id, _USER, now.date(), 0)
-    await records.inbox.finish(_KEY)
+    await records.inbox.mark_done(_KEY)
 
 
 def _workspace() -> Workspace:

@@ -46,7 +46,7 @@ async def undo_action(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         undoable = await _named_undoable(request, records)
         await _KINDS[undoable.kind](request, undoable.details, records)
-        await records.undoables.drop(undoable.id)
+        await records.undoables.delete(undoable.id)
         await request.audit(records, f"undone.{undoable.kind}")
     if request.event.ephemeral_message_id is not None or request.is_page:
         return Text(request.words("undo.done"), private=True)
@@ -96,7 +96,9 @@ async def _merge(request: Request, details: UndoDetails, records: Records) -> No
         raise Outdated(problem=request.words("undo.changed"))
     earlier = next((r.row for r in revisions if r.number == details["earlier"]), None)
     if earlier is not None and earlier != example.row:
-        await records.examples.revise(workspace, kept, earlier, request.user_id, at=request.now)
+        await records.examples.add_revision(
+            workspace, kept, earlier, request.user_id, at=request.now
+        )
     await records.examples.set_tags(workspace, kept, details["tags"])
     await redraw_cards(request, [kept], records)
     await _examples(request, details, records)
@@ -121,7 +123,7 @@ async def _role(request: Request, details: UndoDetails, records: Records) -> Non
 
 
 async def _model(request: Request, details: UndoDetails, records: Records) -> None:
-    await records.models.restore(request.workspace_id, ModelName(details["model"]))
+    await records.models.unmark_deleted(request.workspace_id, ModelName(details["model"]))
 
 
 async def _file(request: Request, details: UndoDetails, records: Records) -> None:

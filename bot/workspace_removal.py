@@ -32,7 +32,7 @@ from bot.mentions_and_times import time_reference
 from bot.outdated_clicks import outdated_refusal, state_token
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Clock, Records, Store
-from bot.ports.surface import CanTellInstalled
+from bot.ports.surface import CanCheckInstallation
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
 from bot.request import Request
 from bot.rows import Method
@@ -65,14 +65,14 @@ class WorkspaceRemovals:
     async def poll(self) -> float:
         """Checks each reported or closed workspace; returns seconds until the next check."""
         async with self._store.reading() as records:
-            removed = await records.workspaces.list_removed()
+            removed = await records.workspaces.list_removed_or_closed()
         answers = [await self._settle(workspace) for workspace in removed]
         return _UNANSWERED_SECONDS if None in answers else _PENDING_SECONDS
 
     async def report(self, workspace: WorkspaceId) -> None:
         """Stores that the platform reported a removal, and asks the platform at once."""
         async with self._store.writing() as records:
-            await records.workspaces.report_removal(workspace, at=self._clock.now())
+            await records.workspaces.record_reported_removal(workspace, at=self._clock.now())
         await self.confirm_removal(workspace)
 
     async def confirm_removal(self, workspace: WorkspaceId) -> bool | None:
@@ -102,10 +102,10 @@ class WorkspaceRemovals:
         workspace, so that its grace period ends.
         """
         try:
-            surface = self._surfaces.of(workspace.id)
+            surface = self._surfaces.surface_of(workspace.id)
         except PlaceClosed:
             return None if workspace.closed_at is None else False
-        if not isinstance(surface, CanTellInstalled):
+        if not isinstance(surface, CanCheckInstallation):
             return False
         return await surface.is_installed(workspace.id)
 
@@ -149,7 +149,9 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
     while table >= 0:
         # The workspace's own row is deleted last, so that an interrupted erasure is continued.
         async with size.measure_transaction(store) as records:
-            table = await records.workspaces.erase_part(workspace.id, first=table, limit=size.rows)
+            table = await records.workspaces.erase_part(
+                workspace.id, first_table=table, limit=size.rows
+            )
     async with store.writing() as records:
         await queue_removal_notice(records, workspace, at=now, erase_after=timedelta(0))
     log.warning("A workspace is erased", extra=_extra(workspace))
@@ -161,7 +163,7 @@ async def _cleanups_of(
     async for job in every_job(workspace.id, records):
         if cleanup := _cleanup_of(job, now):
             yield cleanup
-    for model in await records.models.of_workspaces([workspace.id]):
+    for model in await records.models.list_of_workspaces([workspace.id]):
         if model.kind is not ModelKind.BASE:
             start = f"model-{model.name}"
             names = (*([model.served_name] if model.served_name else []), model.name)
@@ -224,7 +226,9 @@ async def export_before_removal(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         workspace = await _closed_workspace(WorkspaceId(number), records)
         for assistant in await records.assistants.all(workspace.id):
-            examples = records.examples.trainable(workspace.id, assistant.id, Method(method))
+            examples = records.examples.iterate_trainable(
+                workspace.id, assistant.id, Method(method)
+            )
             lines += [line async for line in jsonl_lines(examples, assistant.instructions)]
     if not lines:
         raise NotNow(problem=request.words("export.nothing"))

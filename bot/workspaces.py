@@ -133,7 +133,7 @@ def _waiting_note(workspace: Workspace, hosts: Hosts, words: Words) -> str:
 
 
 def _is_restricted(workspace: Workspace, hosts: Hosts) -> bool:
-    return len(hosts.usable(workspace)) < len(hosts.names())
+    return len(hosts.usable_names(workspace)) < len(hosts.names())
 
 
 def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:

@@ -19,9 +19,9 @@ from bot.domain import (
     UnansweredTurn,
     WorkspaceId,
 )
-from storage.connection import MANY, Connection
+from storage.connection import MAX_VALUES_PER_IN_LIST, Connection
 from storage.evaluation_tables import taught_turns
-from storage.tables import IS_LIVING, IS_WHOLE, examples, turns, votes
+from storage.tables import IS_ACTIVE, IS_COMPLETE_ANSWER, examples, turns, votes
 
 
 class AnswerStats:
@@ -51,14 +51,14 @@ class AnswerStats:
                 day.label("day"),
                 turns.c.model,
                 turns.c.host,
-                func.sum(case((IS_WHOLE, 1), else_=0)).label("answered"),
+                func.sum(case((IS_COMPLETE_ANSWER, 1), else_=0)).label("answered"),
                 *(func.sum(value).label(name) for name, value in summed.items()),
             )
             .where(_answered(workspace, assistant, since))
             .group_by(day, turns.c.model, turns.c.host)
             .order_by(day, turns.c.model, turns.c.host)
         )
-        rows = await self._connection.rows(query, most=limit)
+        rows = await self._connection.fetch_rows(query, most=limit)
         return [
             DailyAnswers(**{**row._asdict(), "day": date.fromisoformat(str(row.day))})
             for row in rows
@@ -89,14 +89,14 @@ class AnswerStats:
             _taught_column("at").label("taught_at"),
             _taught_column("example").label("taught_by"),
         ).where(_answered(workspace, assistant, since), turns.c.question != "")
-        query = query.where(_is_closed(has_lesson()) if is_taught else ~_is_closed())
+        query = query.where(_is_closed(has_taught_example()) if is_taught else ~_is_closed())
         if not is_taught:
             is_bad = or_(turns.c.is_refusal, dislikes > 0)
-            query = query.where(is_bad if is_marked else IS_WHOLE)
+            query = query.where(is_bad if is_marked else IS_COMPLETE_ANSWER)
         if channel is not None:
             query = query.where(turns.c.channel == channel)
         newest = query.order_by(turns.c.at.desc(), turns.c.id.desc())
-        rows = await self._connection.rows(newest, most=limit)
+        rows = await self._connection.fetch_rows(newest, most=limit)
         return [UnansweredTurn(**row._asdict()) for row in rows]
 
     async def mark_resolved(
@@ -107,11 +107,13 @@ class AnswerStats:
         *,
         at: datetime,
     ) -> None:
-        if example is not None and not await self._connection.has(examples, workspace, example):
+        if example is not None and not await self._connection.row_exists(
+            examples, workspace, example
+        ):
             return
-        for part in batched(numbers, MANY):
+        for part in batched(numbers, MAX_VALUES_PER_IN_LIST):
             query = select(turns.c.id).where(turns.c.workspace == workspace, turns.c.id.in_(part))
-            existing = [row.id for row in await self._connection.rows(query, most=len(part))]
+            existing = [row.id for row in await self._connection.fetch_rows(query, most=len(part))]
             if existing:
                 insert = self._connection.insert(taught_turns).values(
                     [
@@ -120,7 +122,7 @@ class AnswerStats:
                     ]
                 )
                 changes = {"example": insert.excluded.example, "at": insert.excluded.at}
-                await self._connection.run(
+                await self._connection.execute(
                     insert.on_conflict_do_update(index_elements=["turn"], set_=changes)
                 )
 
@@ -148,7 +150,7 @@ def _is_closed(condition: ColumnElement[bool] | None = None) -> ColumnElement[bo
 
     Without a condition, whether the turn was taught or set aside.
     """
-    is_either = or_(taught_turns.c.example.is_(None), has_lesson())
+    is_either = or_(taught_turns.c.example.is_(None), has_taught_example())
     return exists().where(_belongs_to_turn(), is_either if condition is None else condition)
 
 
@@ -158,14 +160,14 @@ def _belongs_to_turn() -> ColumnElement[bool]:
 
 def _taught_column(column: str) -> ScalarSelect[Any]:
     """Returns a column of `taught_turns`, or NULL unless its example is still in use."""
-    taught = select(taught_turns.c[column]).where(_belongs_to_turn(), has_lesson())
+    taught = select(taught_turns.c[column]).where(_belongs_to_turn(), has_taught_example())
     return taught.correlate(turns).scalar_subquery()
 
 
-def has_lesson() -> ColumnElement[bool]:
+def has_taught_example() -> ColumnElement[bool]:
     """Returns whether the example in `taught_turns` is still in use."""
     return exists().where(
         examples.c.workspace == taught_turns.c.workspace,
         examples.c.id == taught_turns.c.example,
-        IS_LIVING,
+        IS_ACTIVE,
     )

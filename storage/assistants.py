@@ -40,7 +40,7 @@ class Assistants:
         await self._clear_other_defaults(workspace, assistant)
         statement = insert(assistants).values(workspace=workspace, **_values(assistant))
         with _refuse_duplicate_name(assistant.name):
-            row = await self._connection.first(statement.returning(assistants.c.id))
+            row = await self._connection.fetch_first(statement.returning(assistants.c.id))
         if row is None:
             raise NotFound(noun="assistant", name=assistant.name)
         return replace(assistant, id=row.id, workspace=workspace)
@@ -59,23 +59,23 @@ class Assistants:
 
     async def any_sends_examples(self) -> bool:
         query = select(assistants.c.id).where(assistants.c.few_shot > 0)
-        return await self._connection.first(query.limit(1)) is not None
+        return await self._connection.fetch_first(query.limit(1)) is not None
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]:
         statement = select(assistants).where(assistants.c.workspace == workspace)
         rows = await self._connection.fetch_all(statement, assistants.c.id)
         return [assistant_of(row) for row in rows]
 
-    async def of_workspaces(
-        self, numbers: Sequence[WorkspaceId]
+    async def list_with_deployments(
+        self, workspaces: Sequence[WorkspaceId]
     ) -> Sequence[tuple[Assistant, Deployment | None, Sequence[ChannelId]]]:
         current = _newest_deployment()
         query = (
             select(*assistants.c, *_deployment_columns())
             .outerjoin_from(assistants, deployments, deployments.c.id == current)
-            .where(assistants.c.workspace.in_(numbers))
+            .where(assistants.c.workspace.in_(workspaces))
         )
-        bound = select(bindings).where(bindings.c.workspace.in_(numbers))
+        bound = select(bindings).where(bindings.c.workspace.in_(workspaces))
         binding_rows = await self._connection.fetch_all(
             bound, bindings.c.workspace, bindings.c.channel
         )
@@ -86,18 +86,18 @@ class Assistants:
         return [(assistant_of(row), _deployment(row), channels[row.id]) for row in rows]
 
     async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None:
-        if not await self._connection.has(assistants, workspace, assistant.id):
+        if not await self._connection.row_exists(assistants, workspace, assistant.id):
             return
         await self._clear_other_defaults(workspace, assistant)
         with _refuse_duplicate_name(assistant.name):
-            await self._connection.run(
+            await self._connection.execute(
                 update(assistants)
                 .where(assistants.c.workspace == workspace, assistants.c.id == assistant.id)
                 .values(_values(assistant))
             )
 
     async def bind(self, workspace: WorkspaceId, binding: Binding) -> None:
-        if not await self._connection.has(assistants, workspace, binding.assistant):
+        if not await self._connection.row_exists(assistants, workspace, binding.assistant):
             return
         values = {
             "assistant": binding.assistant,
@@ -107,17 +107,17 @@ class Assistants:
         statement = self._connection.insert(bindings).values(
             workspace=workspace, channel=binding.channel, **values
         )
-        await self._connection.run(
+        await self._connection.execute(
             statement.on_conflict_do_update(index_elements=["workspace", "channel"], set_=values)
         )
 
     async def unbind(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
         condition = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
-        return await self._connection.run_counting(delete(bindings).where(condition)) > 0
+        return await self._connection.execute_counting_rows(delete(bindings).where(condition)) > 0
 
     async def binding(self, workspace: WorkspaceId, channel: ChannelId) -> Binding | None:
         condition = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
-        row = await self._connection.first(select(bindings).where(condition))
+        row = await self._connection.fetch_first(select(bindings).where(condition))
         return None if row is None else _binding(row)
 
     async def bindings(self, workspace: WorkspaceId) -> Sequence[Binding]:
@@ -128,7 +128,9 @@ class Assistants:
     async def answering_in(
         self, workspace: WorkspaceId, channel: ChannelId
     ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
-        row = await self._connection.first(_ANSWERING_QUERY, workspace=workspace, channel=channel)
+        row = await self._connection.fetch_first(
+            _ANSWERING_QUERY, workspace=workspace, channel=channel
+        )
         if row is None:
             return None
         binding = (
@@ -142,14 +144,16 @@ class Assistants:
         self, workspace: WorkspaceId, condition: ColumnElement[bool]
     ) -> Assistant | None:
         statement = select(assistants).where(assistants.c.workspace == workspace, condition)
-        row = await self._connection.first(statement)
+        row = await self._connection.fetch_first(statement)
         return None if row is None else assistant_of(row)
 
     async def _clear_other_defaults(self, workspace: WorkspaceId, assistant: Assistant) -> None:
         """Clears the default flag of the other assistants if this assistant is the default."""
         if assistant.is_default:
             others = and_(assistants.c.workspace == workspace, assistants.c.is_default)
-            await self._connection.run(update(assistants).where(others).values(is_default=False))
+            await self._connection.execute(
+                update(assistants).where(others).values(is_default=False)
+            )
 
 
 def _answering_query() -> Select[tuple[object, ...]]:

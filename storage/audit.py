@@ -29,11 +29,13 @@ class Audit:
         **details: object,
     ) -> None:
         entry = {"workspace": workspace, "user": user, "what": what, "at": at, "details": details}
-        await self._connection.run(insert(audit).values(entry))
+        await self._connection.execute(insert(audit).values(entry))
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_before(self, at: datetime, *, limit: int = 500) -> int:
         ids = select(audit.c.id).where(audit.c.at < at).order_by(audit.c.at).limit(limit)
-        return await self._connection.run_counting(delete(audit).where(audit.c.id.in_(ids)))
+        return await self._connection.execute_counting_rows(
+            delete(audit).where(audit.c.id.in_(ids))
+        )
 
     async def page(
         self,
@@ -57,5 +59,5 @@ class Audit:
         return await self._newest(query, limit)
 
     async def _newest(self, query: Select[Any], limit: int) -> Sequence[AuditEntry]:
-        rows = await self._connection.rows(query.order_by(audit.c.id.desc()), most=limit)
+        rows = await self._connection.fetch_rows(query.order_by(audit.c.id.desc()), most=limit)
         return [AuditEntry(row.at, row.user, row.what, row.details) for row in rows]

@@ -34,17 +34,17 @@ class BlindVotes:
         values = {**asdict(vote), "workspace": workspace}
         with foreign_key_as_not_found("evaluation", vote.evaluation):
             insert = self._connection.insert(blind_votes).values(values)
-            await self._connection.run(insert.on_conflict_do_nothing())
+            await self._connection.execute(insert.on_conflict_do_nothing())
 
     async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> BlindVote:
-        row = await self._connection.first(
+        row = await self._connection.fetch_first(
             select(blind_votes).where(_is_vote_of(workspace, evaluation))
         )
         if row is None:
             raise NotFound(noun="vote", name=evaluation)
         return _vote(row)
 
-    async def change(
+    async def update_if(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
@@ -54,7 +54,7 @@ class BlindVotes:
     ) -> bool:
         condition = and_(_is_vote_of(workspace, evaluation), blind_votes.c.state.in_(when))
         return (
-            await self._connection.run_counting(
+            await self._connection.execute_counting_rows(
                 update(blind_votes).where(condition).values(changes)
             )
             > 0
@@ -69,15 +69,19 @@ class BlindVotes:
         rows = await self._connection.fetch_all(query, blind_votes.c.evaluation)
         return [_vote(row) for row in rows]
 
-    async def cast(self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot) -> bool:
+    async def put_ballot(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot
+    ) -> bool:
         is_open = _is_vote_of(workspace, evaluation), blind_votes.c.state == VoteState.OPEN
-        if await self._connection.first(select(blind_votes.c.state).where(*is_open)) is None:
+        if await self._connection.fetch_first(select(blind_votes.c.state).where(*is_open)) is None:
             return False
         values = {**asdict(ballot), "workspace": workspace, "evaluation": evaluation}
         insert = self._connection.insert(ballots).values(values)
         changes = {name: insert.excluded[name] for name in ("choice", "is_curator", "at")}
         key = ["evaluation", "number", "user"]
-        await self._connection.run(insert.on_conflict_do_update(index_elements=key, set_=changes))
+        await self._connection.execute(
+            insert.on_conflict_do_update(index_elements=key, set_=changes)
+        )
         return True
 
     async def ballots(
@@ -90,11 +94,13 @@ class BlindVotes:
         rows = await self._connection.fetch_all(query, ballots.c.number, ballots.c.user)
         return [Ballot(**row._asdict()) for row in rows]
 
-    async def count(self, workspace: WorkspaceId, evaluation: EvaluationId) -> tuple[int, int]:
+    async def count_ballots_and_voters(
+        self, workspace: WorkspaceId, evaluation: EvaluationId
+    ) -> tuple[int, int]:
         condition = and_(ballots.c.workspace == workspace, ballots.c.evaluation == evaluation)
         people = func.count(ballots.c.user.distinct())
         counted = select(func.count().label("all"), people.label("people")).where(condition)
-        row = (await self._connection.run(counted)).one()
+        row = (await self._connection.execute(counted)).one()
         return int(row.all), int(row.people)
 
 

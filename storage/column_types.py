@@ -14,7 +14,7 @@ from sqlalchemy import DateTime, Dialect, Enum, MetaData, Row, Text, TypeDecorat
 
 from bot.domain import Canary, Evaluation, Job, Judging, Place, SyntheticRun, Turn
 
-Kept = Job | Turn | Evaluation | Canary | Judging | SyntheticRun
+StoredEntity = Job | Turn | Evaluation | Canary | Judging | SyntheticRun
 
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
 
 
-as_json = json.JSONEncoder(
+encode_json = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
 ).encode
 
@@ -67,13 +67,13 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        return None if value is None else as_json(value)
+        return None if value is None else encode_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
 
 
-class Frozen(TypeDecorator[T]):
+class FrozenJson(TypeDecorator[T]):
     """A small frozen dataclass as JSON; lists are read back as tuples."""
 
     impl = Text
@@ -84,7 +84,7 @@ class Frozen(TypeDecorator[T]):
         self.kind = kind
 
     def process_bind_param(self, value: T | None, dialect: Dialect) -> str | None:
-        return None if value is None else as_json(value)
+        return None if value is None else encode_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> T | None:
         if value is None:
@@ -93,7 +93,7 @@ class Frozen(TypeDecorator[T]):
         return self.kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields})
 
 
-def one_of(values: type[StrEnum]) -> Enum:
+def enum_type(values: type[StrEnum]) -> Enum:
     """Returns a column type that allows only the values of an enum."""
     return Enum(
         values,
@@ -103,7 +103,7 @@ def one_of(values: type[StrEnum]) -> Enum:
     )
 
 
-def columns_of(kind: type[Kept], changes: Mapping[str, object]) -> dict[str, object]:
+def changed_columns(kind: type[StoredEntity], changes: Mapping[str, object]) -> dict[str, object]:
     """Translates field names into column names. Raises TypeError for a field that cannot be set."""
     settable = {field.name for field in fields(kind)} - {"id", "workspace"}
     if unknown := changes.keys() - settable:
@@ -117,13 +117,13 @@ def columns_of(kind: type[Kept], changes: Mapping[str, object]) -> dict[str, obj
     return values
 
 
-def all_columns_of(thing: Kept) -> dict[str, object]:
+def column_values(thing: StoredEntity) -> dict[str, object]:
     """Returns every field except `id` and `workspace`, by column name."""
     names = (field.name for field in fields(thing) if field.name not in ("id", "workspace"))
-    return columns_of(type(thing), {name: getattr(thing, name) for name in names})
+    return changed_columns(type(thing), {name: getattr(thing, name) for name in names})
 
 
-def fields_of(row: Row[Any]) -> dict[str, Any]:
+def row_fields(row: Row[Any]) -> dict[str, Any]:
     """Translates the column names of a row into field names."""
     values = row._asdict()
     values["place"] = Place(values["workspace"], values.pop("channel"), values.pop("thread"))

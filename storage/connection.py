@@ -39,8 +39,8 @@ from storage.column_types import Utc
 T = TypeVar("T")
 
 # Values per IN list. SQLite takes 32,766 parameters in a statement, PostgreSQL 32,767.
-MANY = 5_000
-PAGE = 500
+MAX_VALUES_PER_IN_LIST = 5_000
+PAGE_ROWS = 500
 """Rows per page where all rows are read."""
 
 
@@ -52,7 +52,7 @@ class PagedQuery:
 
     def __init__(self, statement: Select[Any], *by: ColumnElement[Any]) -> None:
         self.by = by
-        self.first_page = statement.order_by(*by).limit(PAGE)
+        self.first_page = statement.order_by(*by).limit(PAGE_ROWS)
 
     def page_after(self, row: Row[Any]) -> Select[Any]:
         last = (literal(row._mapping[column], column.type) for column in self.by)
@@ -67,13 +67,13 @@ class Connection:
         self.has_erased = False
         self.changed_tables: set[str] = set()
 
-    async def run(self, statement: Executable, **values: object) -> CursorResult[Any]:
+    async def execute(self, statement: Executable, **values: object) -> CursorResult[Any]:
         if isinstance(statement, Delete | Update):
             self.changed_tables.add(statement.table.description)
         return await shielded(self._connection.execute(statement, values or None))
 
-    async def rows(self, statement: Select[Any], *, most: int) -> Sequence[Row[Any]]:
-        return (await self.run(statement.limit(most))).all()
+    async def fetch_rows(self, statement: Select[Any], *, most: int) -> Sequence[Row[Any]]:
+        return (await self.execute(statement.limit(most))).all()
 
     async def stream(
         self, statement: Select[Any], *by: ColumnElement[Any]
@@ -83,13 +83,13 @@ class Connection:
         Each page is a statement of its own, so that no cursor stays open while the caller works.
         """
         query = PagedQuery(statement, *by)
-        page = (await self.run(query.first_page)).all()
+        page = (await self.execute(query.first_page)).all()
         while page:
             for row in page:
                 yield row
-            if len(page) < PAGE:
+            if len(page) < PAGE_ROWS:
                 return
-            page = (await self.run(query.page_after(page[-1]))).all()
+            page = (await self.execute(query.page_after(page[-1]))).all()
 
     async def fetch_all(
         self, statement: Select[Any], *by: ColumnElement[Any]
@@ -99,21 +99,21 @@ class Connection:
 
     async def fetch_pages(self, query: PagedQuery, **values: object) -> Sequence[Row[Any]]:
         """Returns the rows of a query that was built before, with these values."""
-        page = rows = (await self.run(query.first_page, **values)).all()
-        while len(page) == PAGE:
-            page = (await self.run(query.page_after(page[-1]), **values)).all()
+        page = rows = (await self.execute(query.first_page, **values)).all()
+        while len(page) == PAGE_ROWS:
+            page = (await self.execute(query.page_after(page[-1]), **values)).all()
             rows = [*rows, *page]
         return rows
 
-    async def first(self, statement: Executable, **values: object) -> Row[Any] | None:
+    async def fetch_first(self, statement: Executable, **values: object) -> Row[Any] | None:
         # A statement with values is built once and has its limit; a copy would be compiled anew.
         if isinstance(statement, Select) and not values:
             statement = statement.limit(1)
-        return (await self.run(statement, **values)).first()
+        return (await self.execute(statement, **values)).first()
 
-    async def run_counting(self, statement: Executable, **values: object) -> int:
+    async def execute_counting_rows(self, statement: Executable, **values: object) -> int:
         """Runs a change and returns the number of affected rows."""
-        return (await self.run(statement, **values)).rowcount
+        return (await self.execute(statement, **values)).rowcount
 
     async def insert_many(
         self, statement: Insert, names: Sequence[str], rows: Sequence[tuple[object, ...]]
@@ -129,7 +129,9 @@ class Connection:
         result = await shielded(self._connection.exec_driver_sql(sql, list(rows)))
         return result.rowcount
 
-    async def run_each(self, statement: Executable, rows: Sequence[Mapping[str, object]]) -> None:
+    async def execute_for_each(
+        self, statement: Executable, rows: Sequence[Mapping[str, object]]
+    ) -> None:
         """Runs a change once per mapping of values, in one call of the driver."""
         await shielded(self._connection.execute(statement, list(rows)))
 
@@ -147,16 +149,16 @@ class Connection:
     def dialect_name(self) -> str:
         return self._connection.dialect.name
 
-    def number_in(self, column: ColumnElement[Any], name: str) -> ColumnElement[float]:
+    def json_number(self, column: ColumnElement[Any], name: str) -> ColumnElement[float]:
         """Returns a number of a JSON object that is stored as text; NULL if the name is missing."""
         if self._connection.dialect.name == "postgresql":
             return cast(cast(column, postgresql.JSON)[name].astext, Float)
         return func.json_extract(column, f"$.{name}", type_=Float)
 
-    async def has(self, table: Table, workspace: WorkspaceId, number: int) -> bool:
+    async def row_exists(self, table: Table, workspace: WorkspaceId, number: int) -> bool:
         """Whether the table has this row and the row belongs to the workspace."""
         condition = exists().where(table.c.workspace == workspace, table.c.id == number)
-        return bool((await self.run(select(condition))).scalar())
+        return bool((await self.execute(select(condition))).scalar())
 
 
 def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -22,13 +22,13 @@ class Consents:
         insert = self._connection.insert(consents).values(
             workspace=workspace, user=consent.user, **values
         )
-        await self._connection.run(
+        await self._connection.execute(
             insert.on_conflict_do_update(index_elements=["workspace", "user"], set_=values)
         )
 
     async def get(self, workspace: WorkspaceId, user: UserId) -> Consent | None:
         condition = (consents.c.workspace == workspace) & (consents.c.user == user)
-        row = await self._connection.first(select(consents).where(condition))
+        row = await self._connection.fetch_first(select(consents).where(condition))
         return None if row is None else Consent(row.user, row.version, row.given, row.at)
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Consent]:

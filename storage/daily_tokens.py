@@ -21,19 +21,21 @@ class DailyTokens:
         insert = self._connection.insert(spending).values(
             workspace=workspace, user=user, day=day, tokens=tokens
         )
-        await self._connection.run(
+        await self._connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["workspace", "day", "user"],
                 set_={"tokens": spending.c.tokens + insert.excluded.tokens},
             )
         )
 
-    async def spent(self, workspace: WorkspaceId, user: UserId, day: date) -> tuple[int, int]:
+    async def tokens_of_day(
+        self, workspace: WorkspaceId, user: UserId, day: date
+    ) -> tuple[int, int]:
         own_tokens = case((spending.c.user == user, spending.c.tokens), else_=0)
         sums = select(
             func.coalesce(func.sum(own_tokens), 0).label("person"),
             func.coalesce(func.sum(spending.c.tokens), 0).label("whole"),
         )
         condition = and_(spending.c.workspace == workspace, spending.c.day == day)
-        row = (await self._connection.run(sums.where(condition))).one()
+        row = (await self._connection.execute(sums.where(condition))).one()
         return int(row.person), int(row.whole)

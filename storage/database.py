@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.ports.cancellation import shielded
 from storage.connection import Connection
 from storage.database_engine import EngineRole, address_of, create_file, engine_for, is_sqlite
-from storage.free_pages import LOG, FreePageEraser, has_residue
+from storage.free_pages import WAL_RESIDUE_NAME, FreePageEraser, has_residue
 from storage.migrations.migrate import migrate
 from storage.records import Records
 from storage.tables import residues
@@ -75,7 +75,7 @@ class Database:
         if self._writer is asyncio.current_task():
             raise RuntimeError("a task that is writing would wait for itself")
         # Waiting for this lock costs nothing, while SQLite would poll for its own.
-        async with self._write_lock.turn(is_urgent=is_urgent):
+        async with self._write_lock.acquire(is_urgent=is_urgent):
             self._writer = asyncio.current_task()
             try:
                 async with _transaction(self._writers) as connection:
@@ -115,9 +115,9 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[Connection]:
 
 
 async def _add_residues(connection: Connection) -> None:
-    names = [LOG, *sorted(connection.changed_tables)]
+    names = [WAL_RESIDUE_NAME, *sorted(connection.changed_tables)]
     insert = connection.insert(residues).on_conflict_do_nothing()
-    await connection.run_each(insert, [{"name": name} for name in names])
+    await connection.execute_for_each(insert, [{"name": name} for name in names])
 
 
 async def _begin(connection: AsyncConnection) -> None:

@@ -24,7 +24,7 @@ _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
 }
 
-LOG_BYTES = 4 * 1024 * 1024
+MAX_WAL_BYTES = 4 * 1024 * 1024
 """Size to which the write-ahead log is truncated after a checkpoint."""
 
 # NORMAL syncs the disk at checkpoints, not at every commit. If the process is
@@ -38,7 +38,7 @@ PRAGMAS = (
     "secure_delete = ON",
     # The service checkpoints in the background; this limit is for commands that run without it.
     "wal_autocheckpoint = 40000",
-    f"journal_size_limit = {LOG_BYTES}",
+    f"journal_size_limit = {MAX_WAL_BYTES}",
     "cache_size = -4096",
 )
 

@@ -29,10 +29,10 @@ class Deployments:
         host: HostName,
         by: UserId,
         at: datetime,
-        after: ModelName | None,
+        previous_model: ModelName | None,
         served_name: ModelName | None = None,
     ) -> Deployment:
-        if not await self._connection.has(assistants, workspace, assistant):
+        if not await self._connection.row_exists(assistants, workspace, assistant):
             raise NotFound(noun="assistant", name=assistant)
         values = {
             "workspace": workspace,
@@ -41,11 +41,11 @@ class Deployments:
             "host": host,
             "by": by,
             "since": at,
-            "previous_model": after,
+            "previous_model": previous_model,
             "served_name": served_name,
         }
         statement = insert(deployments).values(values).returning(*deployments.c)
-        return _deployment((await self._connection.run(statement)).one())
+        return _deployment((await self._connection.execute(statement)).one())
 
     async def current(self, workspace: WorkspaceId, assistant: AssistantId) -> Deployment | None:
         newest = await self.history(workspace, assistant, limit=1)
@@ -54,7 +54,7 @@ class Deployments:
     async def history(
         self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
     ) -> Sequence[Deployment]:
-        rows = await self._connection.rows(
+        rows = await self._connection.fetch_rows(
             select(deployments)
             .where(deployments.c.workspace == workspace, deployments.c.assistant == assistant)
             .order_by(deployments.c.id.desc()),

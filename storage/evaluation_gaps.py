@@ -18,7 +18,7 @@ from bot.domain import (
     UnansweredTurn,
     WorkspaceId,
 )
-from storage.answer_stats import has_lesson
+from storage.answer_stats import has_taught_example
 from storage.evaluation_tables import evaluation_gaps as gaps
 from storage.evaluation_tables import evaluations, taught_turns
 from storage.paid_runs import PaidCalls
@@ -32,7 +32,7 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
 
     _runs, _calls, _call = evaluations, gaps, GapQuestion
 
-    async def of_model(
+    async def list_by_model(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,
@@ -56,10 +56,12 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
             )
         )
         newest = query.order_by(evaluations.c.id.desc(), gaps.c.turn.desc())
-        rows = await self._connection.rows(newest, most=_LIMIT)
+        rows = await self._connection.fetch_rows(newest, most=_LIMIT)
         return [UnansweredTurn(**row._asdict()) for row in rows]
 
-    async def refresh_waiting(self, workspace: WorkspaceId, evaluation: EvaluationId) -> None:
+    async def refresh_waiting_questions(
+        self, workspace: WorkspaceId, evaluation: EvaluationId
+    ) -> None:
         is_waiting = self._in_state(workspace, evaluation, CallState.WAITING)
         query = select(evaluations.c.model).where(evaluations.c.id == evaluation)
         asked_turns = (
@@ -73,11 +75,11 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
             )
         )
         is_over = or_(_IS_SET_ASIDE, gaps.c.turn.in_(asked_turns))
-        await self._connection.run(delete(gaps).where(is_waiting, is_over))
-        is_taught = taught_turns.c.turn == gaps.c.turn, has_lesson()
+        await self._connection.execute(delete(gaps).where(is_waiting, is_over))
+        is_taught = taught_turns.c.turn == gaps.c.turn, has_taught_example()
         lesson = select(taught_turns.c.example).where(*is_taught)
         statement = update(gaps).where(is_waiting).values(example=lesson.scalar_subquery())
-        await self._connection.run(statement)
+        await self._connection.execute(statement)
 
 
 _IS_SET_ASIDE = exists().where(taught_turns.c.turn == gaps.c.turn, taught_turns.c.example.is_(None))

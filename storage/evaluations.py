@@ -42,8 +42,8 @@ from bot.domain import (
     QuestionOrder,
     WorkspaceId,
 )
-from storage.column_types import fields_of
-from storage.connection import MANY, Connection, foreign_key_as_not_found
+from storage.column_types import row_fields
+from storage.connection import MAX_VALUES_PER_IN_LIST, Connection, foreign_key_as_not_found
 from storage.evaluation_gaps import EvaluationGaps
 from storage.evaluation_tables import evaluation_answers as answers
 from storage.evaluation_tables import evaluation_questions as questions
@@ -67,7 +67,7 @@ class Evaluations(Runs[Evaluation]):
     ) -> Evaluation:
         stored, is_new = await self._add(workspace, run)
         if is_new:
-            await self.put_questions(workspace, stored.id, questions_)
+            await self.replace_questions(workspace, stored.id, questions_)
             await EvaluationGaps(self._connection).add_calls(workspace, stored.id, gaps)
         return stored
 
@@ -88,37 +88,43 @@ class Evaluations(Runs[Evaluation]):
             query = query.where(evaluations.c.assistant == assistant)
         if before is not None:
             query = query.where(evaluations.c.id < before)
-        rows = await self._connection.rows(query.order_by(evaluations.c.id.desc()), most=limit)
+        rows = await self._connection.fetch_rows(
+            query.order_by(evaluations.c.id.desc()), most=limit
+        )
         return [_evaluation(row) for row in rows]
 
-    async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
+    async def find_started_by_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         condition = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
         key = evaluations.c.idempotency_key
         query = select(evaluations).where(condition, key.startswith(JOB_EVALUATION_KEY_PREFIX))
-        row = await self._connection.first(query.limit(1))
+        row = await self._connection.fetch_first(query.limit(1))
         return None if row is None else _evaluation(row)
 
-    async def with_key(self, workspace: WorkspaceId, idempotency_key: str) -> Evaluation | None:
+    async def find_by_idempotency_key(
+        self, workspace: WorkspaceId, idempotency_key: str
+    ) -> Evaluation | None:
         has_key = evaluations.c.idempotency_key == idempotency_key
         query = select(evaluations).where(evaluations.c.workspace == workspace, has_key)
-        row = await self._connection.first(query)
+        row = await self._connection.fetch_first(query)
         return None if row is None else _evaluation(row)
 
-    async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
+    async def list_open_in_workspace(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
         is_open = evaluations.c.state.in_(OPEN_EVALUATION_STATES)
         query = select(evaluations).where(evaluations.c.workspace == workspace, is_open)
         rows = await self._connection.fetch_all(query, evaluations.c.id)
         return [_evaluation(row) for row in rows]
 
-    async def put_questions(
+    async def replace_questions(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
         questions_: Sequence[EvaluationQuestion],
     ) -> None:
-        if not await self._connection.has(evaluations, workspace, evaluation):
+        if not await self._connection.row_exists(evaluations, workspace, evaluation):
             return
-        await self._connection.run(delete(questions).where(questions.c.evaluation == evaluation))
+        await self._connection.execute(
+            delete(questions).where(questions.c.evaluation == evaluation)
+        )
         rows = [
             (
                 workspace,
@@ -142,7 +148,7 @@ class Evaluations(Runs[Evaluation]):
         limit: int = 200,
     ) -> Sequence[EvaluationQuestion]:
         query = _with_text(workspace, evaluation).where(questions.c.number > after)
-        rows = await self._connection.rows(query.order_by(questions.c.number), most=limit)
+        rows = await self._connection.fetch_rows(query.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
     async def pending_questions(
@@ -154,7 +160,7 @@ class Evaluations(Runs[Evaluation]):
             answers.c.contender == contender,
         )
         query = _with_text(workspace, evaluation).where(~is_asked)
-        rows = await self._connection.rows(query.order_by(questions.c.number), most=limit)
+        rows = await self._connection.fetch_rows(query.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
     async def mark_asked(
@@ -164,7 +170,7 @@ class Evaluations(Runs[Evaluation]):
         contender: int,
         numbers: Sequence[int],
     ) -> None:
-        if not numbers or not await self._connection.has(evaluations, workspace, evaluation):
+        if not numbers or not await self._connection.row_exists(evaluations, workspace, evaluation):
             return
         rows = [
             {
@@ -180,28 +186,28 @@ class Evaluations(Runs[Evaluation]):
             }
             for number in numbers
         ]
-        await self._connection.run(self._connection.insert(answers).values(rows))
+        await self._connection.execute(self._connection.insert(answers).values(rows))
 
-    async def withdraw_call(
+    async def unmark_asked(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
     ) -> None:
         condition = _is_asked(workspace, evaluation, [contender])
-        await self._connection.run(delete(answers).where(condition, answers.c.number == number))
+        await self._connection.execute(delete(answers).where(condition, answers.c.number == number))
 
-    async def put(
+    async def put_answer(
         self, workspace: WorkspaceId, evaluation: EvaluationId, answer: EvaluationAnswer
     ) -> None:
         values = {field.name: getattr(answer, field.name) for field in fields(answer)}
         condition = _is_asked(workspace, evaluation, [answer.contender])
         statement = update(answers).where(condition, answers.c.number == answer.number)
-        await self._connection.run(statement.values(values))
+        await self._connection.execute(statement.values(values))
 
     async def mark_outcome_unknown(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
     ) -> int:
         condition = _is_asked(workspace, evaluation, contenders)
         statement = update(answers).where(condition).values(state=AnswerState.LOST)
-        return await self._connection.run_counting(statement)
+        return await self._connection.execute_counting_rows(statement)
 
     async def answers(
         self,
@@ -218,22 +224,23 @@ class Evaluations(Runs[Evaluation]):
         rows = await self._connection.fetch_all(query, answers.c.number, answers.c.contender)
         return [EvaluationAnswer(**row._asdict()) for row in rows]
 
-    async def list_ordered(
+    async def questions_with_answers(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
         order: QuestionOrder,
         *,
-        against: int = 0,
-        first: int = 0,
+        compared_contender: int = 0,
+        offset: int = 0,
         limit: int = 20,
     ) -> Sequence[tuple[EvaluationQuestion, Sequence[EvaluationAnswer]]]:
-        query = self._ordered_numbers(workspace, evaluation, order, against)
-        rows = await self._connection.rows(query.offset(first), most=limit)
+        query = self._ordered_numbers(workspace, evaluation, order, compared_contender)
+        rows = await self._connection.fetch_rows(query.offset(offset), most=limit)
         numbers = [row.number for row in rows]
         with_text = _with_text(workspace, evaluation).where(questions.c.number.in_(numbers))
         questions_by_number = {
-            row.number: _question(row) for row in await self._connection.rows(with_text, most=limit)
+            row.number: _question(row)
+            for row in await self._connection.fetch_rows(with_text, most=limit)
         }
         answers_by_number: dict[int, list[EvaluationAnswer]] = {number: [] for number in numbers}
         condition = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
@@ -261,7 +268,7 @@ class Evaluations(Runs[Evaluation]):
                 questions.c.workspace == workspace, questions.c.evaluation == evaluation
             )
             return select(questions.c.number).where(condition).order_by(questions.c.number)
-        score = self._connection.number_in(answers.c.scores, "score")
+        score = self._connection.json_number(answers.c.scores, "score")
         new = func.max(case((answers.c.contender == 0, score)))
         other = func.max(case((answers.c.contender == against, score)))
         key = {
@@ -277,7 +284,7 @@ class Evaluations(Runs[Evaluation]):
     async def count_settled_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
         condition = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
         counted = select(func.count()).where(condition, answers.c.state != AnswerState.ASKED)
-        return int((await self._connection.run(counted)).scalar_one())
+        return int((await self._connection.execute(counted)).scalar_one())
 
     def _is_awaited(self) -> ColumnElement[bool]:
         """Whether the evaluation was priced with a training that has not ended."""
@@ -305,15 +312,15 @@ async def erase_answers(
     connection: Connection, workspace: WorkspaceId, erased: Sequence[ExampleId]
 ) -> None:
     """Erases the answers to questions of erased examples, which may repeat their text."""
-    for part in batched(erased, MANY):
+    for part in batched(erased, MAX_VALUES_PER_IN_LIST):
         their_questions = select(questions.c.evaluation, questions.c.number).where(
             questions.c.workspace == workspace, questions.c.example.in_(part)
         )
         key = tuple_(answers.c.evaluation, answers.c.number)
         blank = update(answers).where(answers.c.workspace == workspace, key.in_(their_questions))
-        await connection.run(blank.values(text="", scores={}, state=AnswerState.LOST))
+        await connection.execute(blank.values(text="", scores={}, state=AnswerState.LOST))
         their_gaps = evaluation_gaps.c.workspace == workspace, evaluation_gaps.c.example.in_(part)
-        await connection.run(update(evaluation_gaps).where(*their_gaps).values(answer=""))
+        await connection.execute(update(evaluation_gaps).where(*their_gaps).values(answer=""))
 
 
 _QUESTION_COLUMNS = ("workspace", "evaluation", "number", "example", "revision", "is_must_answer")
@@ -356,7 +363,7 @@ def _question(row: Row[Any]) -> EvaluationQuestion:
 
 
 def _evaluation(row: Row[Any]) -> Evaluation:
-    values = fields_of(row)
+    values = row_fields(row)
     contenders = tuple(
         Contender(**{**contender, "kind": ContenderKind(contender["kind"])})
         for contender in values["contenders"]

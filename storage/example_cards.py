@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, delete, literal, select, tuple_
 
 from bot.database_batches import batched
 from bot.domain import ChannelId, ExampleId, MessageId, Place, PostedCard, WorkspaceId
-from storage.connection import MANY, Connection, foreign_key_as_not_found
+from storage.connection import MAX_VALUES_PER_IN_LIST, Connection, foreign_key_as_not_found
 from storage.tables import example_cards as table
 
 _PAGE = 200
@@ -21,7 +21,7 @@ class ExampleCards:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def put(
+    async def put_card(
         self,
         workspace: WorkspaceId,
         place: Place,
@@ -29,7 +29,7 @@ class ExampleCards:
         examples: Sequence[ExampleId],
     ) -> None:
         condition = _is_card(workspace, place.channel, message)
-        await self._connection.run(delete(table).where(condition))
+        await self._connection.execute(delete(table).where(condition))
         rows = [
             (workspace, place.channel, message, position, example, place.thread)
             for position, example in enumerate(dict.fromkeys(examples))
@@ -49,7 +49,7 @@ class ExampleCards:
     async def cards_showing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> AsyncIterator[PostedCard]:
-        for part in batched(examples, MANY):
+        for part in batched(examples, MAX_VALUES_PER_IN_LIST):
             last: tuple[str, str] | None = None
             while page := await self._page(workspace, part, last):
                 for card in page:

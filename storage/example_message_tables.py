@@ -45,7 +45,7 @@ Index(
     example_messages.c.thread,
 )
 
-example_marks = Table(
+example_markers = Table(
     "example_marks",
     metadata,
     text_column("workspace"),
@@ -54,7 +54,7 @@ example_marks = Table(
     PrimaryKeyConstraint("workspace", "example", "user"),
     _example_key(),
 )
-Index("ix_example_marks_workspace_user", example_marks.c.workspace, example_marks.c.user)
+Index("ix_example_marks_workspace_user", example_markers.c.workspace, example_markers.c.user)
 
 example_reviews = Table(
     "example_reviews",

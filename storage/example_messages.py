@@ -8,8 +8,8 @@ from sqlalchemy import and_, delete, func, literal, select
 
 from bot.database_batches import batched
 from bot.domain import ChannelId, ExampleId, ExampleSource, MessageId, UserId, WorkspaceId
-from storage.connection import MANY, Connection
-from storage.tables import example_marks, example_messages, examples
+from storage.connection import MAX_VALUES_PER_IN_LIST, Connection
+from storage.tables import example_markers, example_messages, examples
 
 _COLUMNS = ["workspace", "example", "channel", "message", "thread"]
 
@@ -20,7 +20,7 @@ class ExampleMessages:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(
+    async def add_messages(
         self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[ExampleSource]
     ) -> None:
         for source in dict.fromkeys(messages):
@@ -29,13 +29,13 @@ class ExampleMessages:
                 examples.c.workspace, examples.c.id, *(literal(value) for value in values)
             ).where(examples.c.workspace == workspace, examples.c.id == example)
             insert = self._connection.insert(example_messages).from_select(_COLUMNS, row)
-            await self._connection.run(insert.on_conflict_do_nothing())
+            await self._connection.execute(insert.on_conflict_do_nothing())
 
-    async def examples(
+    async def example_ids_of_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Sequence[ExampleId]:
         numbers: set[ExampleId] = set()
-        for part in batched(messages, MANY):
+        for part in batched(messages, MAX_VALUES_PER_IN_LIST):
             condition = and_(
                 example_messages.c.workspace == workspace,
                 example_messages.c.channel == channel,
@@ -46,7 +46,7 @@ class ExampleMessages:
             numbers.update(ExampleId(row.example) for row in rows)
         return sorted(numbers)
 
-    async def examples_in(
+    async def example_ids_in_channel(
         self,
         workspace: WorkspaceId,
         channel: ChannelId,
@@ -60,7 +60,7 @@ class ExampleMessages:
         if thread is not None:
             condition = and_(condition, example_messages.c.thread == thread)
         # Unordered: for a sort, the database would read all remaining rows.
-        rows = await self._connection.rows(
+        rows = await self._connection.fetch_rows(
             select(example_messages.c.example).where(condition), most=limit
         )
         return sorted({ExampleId(row.example) for row in rows})
@@ -75,18 +75,22 @@ class ExampleMessages:
         rows = await self._connection.fetch_all(select(*columns).where(condition), *columns[:2])
         return [ExampleSource(row.channel, row.message, row.thread) for row in rows]
 
-    async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
+    async def add_marker(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
         row = select(examples.c.workspace, examples.c.id, literal(user)).where(
             examples.c.workspace == workspace, examples.c.id == example
         )
-        insert = self._connection.insert(example_marks)
+        insert = self._connection.insert(example_markers)
         insert = insert.from_select(["workspace", "example", "user"], row)
-        await self._connection.run(insert.on_conflict_do_nothing())
+        await self._connection.execute(insert.on_conflict_do_nothing())
 
-    async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
-        condition = and_(example_marks.c.workspace == workspace, example_marks.c.example == example)
-        own_mark = delete(example_marks).where(condition, example_marks.c.user == user)
-        if not await self._connection.run_counting(own_mark):
+    async def remove_marker(
+        self, workspace: WorkspaceId, example: ExampleId, user: UserId
+    ) -> int | None:
+        condition = and_(
+            example_markers.c.workspace == workspace, example_markers.c.example == example
+        )
+        own_mark = delete(example_markers).where(condition, example_markers.c.user == user)
+        if not await self._connection.execute_counting_rows(own_mark):
             return None
-        remaining = select(func.count()).select_from(example_marks).where(condition)
-        return int((await self._connection.run(remaining)).scalar_one())
+        remaining = select(func.count()).select_from(example_markers).where(condition)
+        return int((await self._connection.execute(remaining)).scalar_one())

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from bot.ports.cancellation import shielded
-from storage.database_engine import LOG_BYTES, PRAGMAS
+from storage.database_engine import MAX_WAL_BYTES, PRAGMAS
 from storage.table_rewriting import TableRewrite
 from storage.writer_queue import PriorityLock
 
 T = TypeVar("T")
 
-LOG = ""
+WAL_RESIDUE_NAME = ""
 """Name of the write-ahead log in `residues`."""
 _SMALL_BYTES = 4 * 1024 * 1024
 _STEPS_PER_CHECKPOINT = 50
@@ -49,7 +49,7 @@ class FreePageEraser:
     def has_long_log(self) -> bool:
         """Whether the write-ahead log is longer than the size that it is truncated to."""
         try:
-            return self._log.stat().st_size > LOG_BYTES
+            return self._log.stat().st_size > MAX_WAL_BYTES
         except FileNotFoundError:
             return False
 
@@ -95,7 +95,7 @@ class FreePageEraser:
             await shielded(asyncio.to_thread(connection.close))
 
     async def _run_locked(self, work: Callable[[], T]) -> T:
-        async with self._write_lock.turn(is_urgent=False):
+        async with self._write_lock.acquire(is_urgent=False):
             return await shielded(asyncio.to_thread(work))
 
     def _connect(self) -> sqlite3.Connection:

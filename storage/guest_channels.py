@@ -7,26 +7,28 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 
 from bot.domain import ChannelId, WorkspaceId
-from bot.ports.store import EVERYWHERE
+from bot.ports.store import ALL_CHANNELS
 from storage.connection import Connection
 from storage.tables import guest_channels
 
 
 class GuestChannels:
-    """Repository of the channels that are open to guests; `EVERYWHERE` stands for all."""
+    """Repository of the channels that are open to guests; `ALL_CHANNELS` stands for all."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def put(self, workspace: WorkspaceId, channel: ChannelId, *, may_ask: bool) -> None:
+    async def set_may_ask(
+        self, workspace: WorkspaceId, channel: ChannelId, *, may_ask: bool
+    ) -> None:
         columns = guest_channels.c
         if may_ask:
             insert = self._connection.insert(guest_channels)
             values = insert.values(workspace=workspace, channel=channel)
-            await self._connection.run(values.on_conflict_do_nothing())
+            await self._connection.execute(values.on_conflict_do_nothing())
             return
         condition = (columns.workspace == workspace) & (columns.channel == channel)
-        await self._connection.run(delete(guest_channels).where(condition))
+        await self._connection.execute(delete(guest_channels).where(condition))
 
     async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]:
         columns = guest_channels.c
@@ -36,6 +38,6 @@ class GuestChannels:
 
     async def allows(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
         columns = guest_channels.c
-        is_open = columns.channel.in_([channel, EVERYWHERE])
+        is_open = columns.channel.in_([channel, ALL_CHANNELS])
         statement = select(columns.channel).where(columns.workspace == workspace, is_open)
-        return await self._connection.first(statement) is not None
+        return await self._connection.fetch_first(statement) is not None

@@ -23,7 +23,7 @@ class ImportFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def keep(self, pending: PendingImport, blocks: AsyncIterator[bytes]) -> None:
+    async def store_file(self, pending: PendingImport, blocks: AsyncIterator[bytes]) -> None:
         await asyncio.to_thread(self._prepare)
         with await asyncio.to_thread(self._path(pending.key, "part").open, "wb") as file:
             async for block in blocks:
@@ -31,13 +31,13 @@ class ImportFolder:
         await asyncio.to_thread(
             self._path(pending.key, "part").replace, self._path(pending.key, "rows")
         )
-        await self.change(pending)
+        await self.update_choices(pending)
 
-    async def change(self, pending: PendingImport) -> None:
+    async def update_choices(self, pending: PendingImport) -> None:
         text = json.dumps(asdict(pending))
         await asyncio.to_thread(self._path(pending.key, "json").write_text, text, "utf-8")
 
-    async def find(self, workspace: WorkspaceId, key: str) -> PendingImport | None:
+    async def find_pending(self, workspace: WorkspaceId, key: str) -> PendingImport | None:
         try:
             text = await asyncio.to_thread(self._path(key, "json").read_text, "utf-8")
         except FileNotFoundError:
@@ -54,10 +54,10 @@ class ImportFolder:
         )
         return pending if pending.workspace == workspace else None
 
-    async def open(self, key: str) -> IO[bytes]:
+    async def open_file(self, key: str) -> IO[bytes]:
         return await asyncio.to_thread(self._path(key, "rows").open, "rb")
 
-    async def delete(self, key: str) -> None:
+    async def delete_file(self, key: str) -> None:
         for kind in ("json", "rows"):
             await asyncio.to_thread(self._path(key, kind).unlink, missing_ok=True)
 

@@ -21,7 +21,7 @@ class Inbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def receive(
+    async def add(
         self,
         workspace: WorkspaceId,
         key: str,
@@ -32,7 +32,7 @@ class Inbox:
     ) -> bool:
         # Runs for every event. Passing the values beside the statement halves the cost.
         statement = self._connection.insert(inbox).on_conflict_do_nothing()
-        inserted = await self._connection.run_counting(
+        inserted = await self._connection.execute_counting_rows(
             statement,
             workspace=workspace,
             key=key,
@@ -44,14 +44,14 @@ class Inbox:
         )
         return inserted > 0
 
-    async def begin(self, key: str) -> None:
+    async def mark_begun(self, key: str) -> None:
         await self._change(key, state="running")
 
-    async def retry(self, key: str) -> None:
+    async def count_attempt(self, key: str) -> None:
         await self._change(key, attempts=inbox.c.attempts + 1)
 
-    async def finish(self, key: str) -> None:
-        await self._connection.run(_FINISH, finished=key)
+    async def mark_done(self, key: str) -> None:
+        await self._connection.execute(_FINISH, finished=key)
 
     async def list_unfinished(
         self, *, after: tuple[datetime, str] | None = None, limit: int = 500
@@ -64,7 +64,7 @@ class Inbox:
             later = and_(inbox.c.received_at == at, inbox.c.key > key)
             query = query.where(inbox.c.received_at >= at, or_(inbox.c.received_at > at, later))
         ordered = query.order_by(inbox.c.received_at, inbox.c.key)
-        rows = await self._connection.rows(ordered, most=limit)
+        rows = await self._connection.fetch_rows(ordered, most=limit)
         return [
             InboxRow(row.key, row.payload, row.received_at, row.attempts, row.state == "running")
             for row in rows
@@ -76,13 +76,15 @@ class Inbox:
             inbox.c.workspace == workspace,
             inbox.c.state != "done",
         )
-        return await self._connection.first(waiting) is not None
+        return await self._connection.fetch_first(waiting) is not None
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_finished_before(self, at: datetime, *, limit: int = 500) -> int:
         old = (inbox.c.state == "done") & (inbox.c.received_at < at)
         keys = select(inbox.c.key).where(old).order_by(inbox.c.received_at).limit(limit)
-        return await self._connection.run_counting(delete(inbox).where(inbox.c.key.in_(keys)))
+        return await self._connection.execute_counting_rows(
+            delete(inbox).where(inbox.c.key.in_(keys))
+        )
 
     async def _change(self, key: str, **values: object) -> None:
         undone = (inbox.c.key == key) & (inbox.c.state != "done")
-        await self._connection.run(update(inbox).where(undone).values(**values))
+        await self._connection.execute(update(inbox).where(undone).values(**values))

@@ -41,8 +41,13 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.rows import Method
-from storage.column_types import all_columns_of, columns_of, fields_of
-from storage.connection import MANY, Connection, PagedQuery, foreign_key_as_not_found
+from storage.column_types import changed_columns, column_values, row_fields
+from storage.connection import (
+    MAX_VALUES_PER_IN_LIST,
+    Connection,
+    PagedQuery,
+    foreign_key_as_not_found,
+)
 from storage.tables import (
     CLOSED_WORKSPACES,
     checkpoints,
@@ -79,14 +84,14 @@ class Jobs:
 
     async def add(self, workspace: WorkspaceId, job: Job) -> Job:
         number = _estimate_id() if job.phase is Phase.ESTIMATED else await self._next_number()
-        values = {"id": number, "workspace": workspace, **all_columns_of(job)}
+        values = {"id": number, "workspace": workspace, **column_values(job)}
         statement = self._connection.insert(jobs).values(values)
         with foreign_key_as_not_found("snapshot", job.snapshot):
-            await self._connection.run(
+            await self._connection.execute(
                 statement.on_conflict_do_nothing(index_elements=["idempotency_key"])
             )
         condition = jobs.c.workspace == workspace, jobs.c.idempotency_key == job.idempotency_key
-        row = await self._connection.first(select(jobs).where(*condition))
+        row = await self._connection.fetch_first(select(jobs).where(*condition))
         return _found(row, job.idempotency_key)
 
     async def confirm(self, workspace: WorkspaceId, job: JobId, *, at: datetime) -> Job | None:
@@ -94,20 +99,20 @@ class Jobs:
         condition = and_(jobs.c.workspace == workspace, jobs.c.id == job)
         values = {"id": number, "phase": Phase.CONFIRMED, "confirmed_at": at}
         statement = update(jobs).where(condition, jobs.c.phase == Phase.ESTIMATED).values(values)
-        if not await self._connection.run_counting(statement):
+        if not await self._connection.execute_counting_rows(statement):
             return None
         return await self.get(workspace, number)
 
     async def decline(self, workspace: WorkspaceId, job: JobId) -> bool:
         condition = and_(jobs.c.workspace == workspace, jobs.c.id == job)
         statement = delete(jobs).where(condition, jobs.c.phase == Phase.ESTIMATED)
-        return await self._connection.run_counting(statement) > 0
+        return await self._connection.execute_counting_rows(statement) > 0
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job:
-        row = await self._connection.first(_GET, workspace=workspace, job=job)
+        row = await self._connection.fetch_first(_GET, workspace=workspace, job=job)
         return _found(row, job)
 
-    async def change(
+    async def update_if(
         self,
         workspace: WorkspaceId,
         job: JobId,
@@ -119,9 +124,11 @@ class Jobs:
         if when is not None:
             condition = and_(condition, jobs.c.phase.in_(when))
         if not changes:
-            return await self._connection.first(select(jobs.c.id).where(condition)) is not None
-        statement = update(jobs).where(condition).values(columns_of(Job, changes))
-        return await self._connection.run_counting(statement) > 0
+            return (
+                await self._connection.fetch_first(select(jobs.c.id).where(condition)) is not None
+            )
+        statement = update(jobs).where(condition).values(changed_columns(Job, changes))
+        return await self._connection.execute_counting_rows(statement) > 0
 
     async def page(
         self,
@@ -138,7 +145,7 @@ class Jobs:
         if before is not None:
             statement = statement.where(jobs.c.id < before)
         newest = statement.order_by(jobs.c.id.desc())
-        return [_job(row) for row in await self._connection.rows(newest, most=limit)]
+        return [_job(row) for row in await self._connection.fetch_rows(newest, most=limit)]
 
     async def newest_success(
         self, workspace: WorkspaceId, assistant: AssistantId, *, method: Method | None = None
@@ -147,41 +154,41 @@ class Jobs:
         query = select(jobs).where(condition, jobs.c.phase == Phase.SUCCEEDED)
         if method is not None:
             query = query.where(jobs.c.method == method)
-        rows = await self._connection.rows(query.order_by(jobs.c.id.desc()), most=1)
+        rows = await self._connection.fetch_rows(query.order_by(jobs.c.id.desc()), most=1)
         return _job(rows[0]) if rows else None
 
     async def list_open(self) -> Sequence[Job]:
         return [_job(row) for row in await self._connection.fetch_pages(_OPEN)]
 
-    async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
+    async def list_open_in_workspace(self, workspace: WorkspaceId) -> Sequence[Job]:
         return await self._list_where(
             and_(jobs.c.workspace == workspace, jobs.c.phase.in_(OPEN_PHASES))
         )
 
     async def count_open(self) -> int:
         counted = select(func.count()).select_from(jobs).where(jobs.c.phase.in_(OPEN_PHASES))
-        return int((await self._connection.run(counted)).scalar_one())
+        return int((await self._connection.execute(counted)).scalar_one())
 
-    async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
+    async def get_many(self, ids: Sequence[JobId]) -> Sequence[Job]:
         listed: list[Job] = []
-        for part in batched(numbers, MANY):
+        for part in batched(ids, MAX_VALUES_PER_IN_LIST):
             listed += await self._list_where(jobs.c.id.in_(part))
         return listed
 
-    async def forget_files(
+    async def request_file_deletion(
         self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
     ) -> None:
         final = [phase for phase in Phase if phase.is_over]
         condition = and_(jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots))
         statement = update(jobs).where(condition, jobs.c.phase.in_(final))
-        await self._connection.run(
+        await self._connection.execute(
             statement.values(requested_action=RequestedAction.FORGET, next_poll_at=at)
         )
 
-    async def list_expiring(self) -> Sequence[Job]:
+    async def list_awaiting_file_deletion(self) -> Sequence[Job]:
         return [_job(row) for row in await self._connection.fetch_pages(_EXPIRING)]
 
-    async def postpone(
+    async def postpone_poll(
         self, numbers: Sequence[JobId], *, requested_action: RequestedAction | None, until: datetime
     ) -> None:
         is_same = (
@@ -189,22 +196,22 @@ class Jobs:
             if requested_action is None
             else jobs.c.requested_action == requested_action
         )
-        for part in batched(numbers, MANY):
+        for part in batched(numbers, MAX_VALUES_PER_IN_LIST):
             statement = update(jobs).where(jobs.c.id.in_(part), is_same).values(next_poll_at=until)
-            await self._connection.run(statement)
+            await self._connection.execute(statement)
 
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
     ) -> int:
         known_ids = await self.event_ids(workspace, job)
         new = {event.id: event for event in events if event.id not in known_ids}
-        if not new or not await self._connection.has(jobs, workspace, job):
+        if not new or not await self._connection.row_exists(jobs, workspace, job):
             return 0
         ordered = sorted(new.values(), key=lambda event: event.at)
         insert = self._connection.insert(job_events).values(
             [_event_values(workspace, job, event) for event in ordered]
         )
-        await self._connection.run(insert.on_conflict_do_nothing())
+        await self._connection.execute(insert.on_conflict_do_nothing())
         for event in ordered:
             if event.step is not None and event.metrics:
                 values = {"event": event.id, "metrics": event.metrics}
@@ -217,7 +224,7 @@ class Jobs:
         is_same_event = and_(
             job_metrics.c.job == job_events.c.job, job_metrics.c.event == job_events.c.id
         )
-        rows = await self._connection.rows(
+        rows = await self._connection.fetch_rows(
             select(*_EVENT_COLUMNS, job_metrics.c.metrics)
             .outerjoin_from(job_events, job_metrics, is_same_event)
             .where(job_events.c.workspace == workspace, job_events.c.job == job)
@@ -233,18 +240,18 @@ class Jobs:
         )
         return frozenset(row.id for row in rows)
 
-    async def add_measures(
+    async def add_metrics(
         self, workspace: WorkspaceId, job: JobId, measures: Iterable[StepMetrics]
     ) -> None:
-        if not await self._connection.has(jobs, workspace, job):
+        if not await self._connection.row_exists(jobs, workspace, job):
             return
-        stored = {metrics.step: metrics.values for metrics in await self.measures(workspace, job)}
+        stored = {metrics.step: metrics.values for metrics in await self.metrics(workspace, job)}
         for measure in measures:
             merged = {**stored.get(measure.step, {}), **measure.values}
             values = {"metrics": merged}
             await self._upsert_step(job_metrics, workspace, job, measure.step, values, event="")
 
-    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
+    async def metrics(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
         condition = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
         statement = select(job_metrics.c.step, job_metrics.c.metrics).where(condition)
         rows = await self._connection.fetch_all(statement, job_metrics.c.step)
@@ -253,7 +260,7 @@ class Jobs:
     async def add_checkpoints(
         self, workspace: WorkspaceId, job: JobId, new: Iterable[Checkpoint]
     ) -> None:
-        if await self._connection.has(jobs, workspace, job):
+        if await self._connection.row_exists(jobs, workspace, job):
             for checkpoint in new:
                 values = {"model": checkpoint.model, "metrics": checkpoint.metrics}
                 await self._upsert_step(checkpoints, workspace, job, checkpoint.step, values)
@@ -270,12 +277,12 @@ class Jobs:
         if on:
             row = {"workspace": workspace, "job": job, "user": user}
             added = self._connection.insert(job_pings).values(row)
-            await self._connection.run(added.on_conflict_do_nothing())
+            await self._connection.execute(added.on_conflict_do_nothing())
             return
         condition = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
-        await self._connection.run(delete(job_pings).where(condition, job_pings.c.user == user))
+        await self._connection.execute(delete(job_pings).where(condition, job_pings.c.user == user))
 
-    async def pings(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]:
+    async def users_to_ping(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]:
         condition = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
         query = select(job_pings.c.user).where(condition)
         return [row.user for row in await self._connection.fetch_all(query, job_pings.c.user)]
@@ -287,8 +294,8 @@ class Jobs:
         rows = await self._connection.fetch_all(query, jobs.c.id)
         return float(sum(row.estimate.price or 0.0 for row in rows))
 
-    async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
-        rows = await self._connection.rows(
+    async def past_durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
+        rows = await self._connection.fetch_rows(
             select(jobs.c.trained_tokens, jobs.c.running_at, jobs.c.finished_at)
             .where(jobs.c.phase == Phase.SUCCEEDED, jobs.c.host == host, jobs.c.base == base)
             .where(jobs.c.trained_tokens.is_not(None), jobs.c.running_at.is_not(None))
@@ -302,7 +309,7 @@ class Jobs:
 
     async def _next_number(self) -> JobId:
         highest = select(func.max(jobs.c.id)).where(jobs.c.id < _FIRST_ESTIMATE)
-        return JobId(int((await self._connection.run(highest)).scalar() or 0) + 1)
+        return JobId(int((await self._connection.execute(highest)).scalar() or 0) + 1)
 
     async def _list_where(self, condition: ColumnElement[bool]) -> Sequence[Job]:
         rows = await self._connection.fetch_all(select(jobs).where(condition), jobs.c.id)
@@ -320,7 +327,7 @@ class Jobs:
         """Inserts the row of a step with `new_only` and `values`, or updates it with `values`."""
         row = {"workspace": workspace, "job": job, "step": step, **new_only, **values}
         insert = self._connection.insert(table).values(row)
-        await self._connection.run(
+        await self._connection.execute(
             insert.on_conflict_do_update(index_elements=["job", "step"], set_=values)
         )
 
@@ -341,7 +348,7 @@ def _found(row: Row[Any] | None, name: object) -> Job:
 
 
 def _job(row: Row[Any]) -> Job:
-    values = fields_of(row)
+    values = row_fields(row)
     return Job(**{**values, "result_files": tuple(values["result_files"])})
 
 

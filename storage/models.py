@@ -18,7 +18,7 @@ from bot.domain import (
     SnapshotId,
     WorkspaceId,
 )
-from storage.connection import MANY, Connection
+from storage.connection import MAX_VALUES_PER_IN_LIST, Connection
 from storage.tables import assistants, jobs, models
 
 
@@ -29,31 +29,31 @@ class Models:
         self._connection = connection
 
     async def add(self, workspace: WorkspaceId, model: Model) -> None:
-        has_parents = await self._connection.has(assistants, workspace, model.assistant)
+        has_parents = await self._connection.row_exists(assistants, workspace, model.assistant)
         if has_parents and model.job is not None:
-            has_parents = await self._connection.has(jobs, workspace, model.job)
+            has_parents = await self._connection.row_exists(jobs, workspace, model.job)
         if has_parents:
             values = {field.name: getattr(model, field.name) for field in fields(model)}
             insert = self._connection.insert(models).values({**values, "workspace": workspace})
-            await self._connection.run(insert.on_conflict_do_nothing())
+            await self._connection.execute(insert.on_conflict_do_nothing())
 
     async def find(self, workspace: WorkspaceId, name: ModelName) -> Model | None:
         condition = and_(models.c.workspace == workspace, models.c.name == name)
-        row = await self._connection.first(select(models).where(condition))
+        row = await self._connection.fetch_first(select(models).where(condition))
         return None if row is None else _model(row)
 
     async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
         conditions = models.c.workspace == workspace, models.c.assistant == assistant
         return (await self._list_where(*conditions))[::-1]
 
-    async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
-        return await self._list_where(models.c.workspace.in_(numbers))
+    async def list_of_workspaces(self, workspaces: Sequence[WorkspaceId]) -> Sequence[Model]:
+        return await self._list_where(models.c.workspace.in_(workspaces))
 
     async def list_tainted(self, host: HostName) -> Sequence[Model]:
         is_tainted = models.c.host == host, models.c.is_tainted
         return await self._list_where(*is_tainted, models.c.kind != ModelKind.BASE)
 
-    async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
+    async def mark_tainted(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
         """Marks models trained on these snapshots as tainted, and all models trained from them."""
         condition = models.c.workspace == workspace
         trained_by = select(jobs.c.id).where(
@@ -72,14 +72,14 @@ class Models:
             for row in await self._connection.fetch_all(select(family.c.name), family.c.name)
         ]
         changed = 0
-        for part in batched(names, MANY):
+        for part in batched(names, MAX_VALUES_PER_IN_LIST):
             is_clean = and_(condition, models.c.name.in_(part), models.c.is_tainted.is_(False))
             statement = update(models).where(is_clean).values(is_tainted=True)
-            changed += await self._connection.run_counting(statement)
+            changed += await self._connection.execute_counting_rows(statement)
         return changed
 
-    async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
-        if not ends:
+    async def set_expiry_dates(self, dates: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
+        if not dates:
             return
         condition = and_(
             models.c.workspace == bindparam("workspace_id"),
@@ -88,29 +88,33 @@ class Models:
         statement = update(models).where(condition).values(expires_on=bindparam("day"))
         rows = [
             {"workspace_id": workspace, "model_name": name, "day": day}
-            for (workspace, name), day in ends.items()
+            for (workspace, name), day in dates.items()
         ]
-        await self._connection.run_each(statement, rows)
+        await self._connection.execute_for_each(statement, rows)
 
     async def set_served_name(
         self, workspace: WorkspaceId, name: ModelName, served_name: ModelName | None
     ) -> None:
         condition = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(condition).values(served_name=served_name))
+        await self._connection.execute(
+            update(models).where(condition).values(served_name=served_name)
+        )
 
-    async def describe(
+    async def set_label_and_note(
         self, workspace: WorkspaceId, name: ModelName, *, label: str, note: str | None
     ) -> None:
         condition = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(condition).values(label=label, note=note))
+        await self._connection.execute(
+            update(models).where(condition).values(label=label, note=note)
+        )
 
-    async def delete(self, workspace: WorkspaceId, name: ModelName) -> None:
+    async def mark_deleted(self, workspace: WorkspaceId, name: ModelName) -> None:
         condition = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(condition).values(is_deleted=True))
+        await self._connection.execute(update(models).where(condition).values(is_deleted=True))
 
-    async def restore(self, workspace: WorkspaceId, name: ModelName) -> None:
+    async def unmark_deleted(self, workspace: WorkspaceId, name: ModelName) -> None:
         condition = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(condition).values(is_deleted=False))
+        await self._connection.execute(update(models).where(condition).values(is_deleted=False))
 
     async def _list_where(self, *conditions: ColumnElement[bool]) -> Sequence[Model]:
         """Returns the models that are not deleted, oldest first."""

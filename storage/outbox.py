@@ -18,7 +18,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from storage.connection import Connection
-from storage.tables import CLOSED_WORKSPACES, IS_BEHIND, jobs, notices
+from storage.tables import CLOSED_WORKSPACES, IS_UNDELIVERED, jobs, notices
 
 
 class Outbox:
@@ -36,18 +36,18 @@ class Outbox:
         subject: int | None = None,
         details: Mapping[str, object] | None = None,
         at: datetime,
-        once: bool = False,
+        only_if_new: bool = False,
         message: MessageId | None = None,
     ) -> None:
         notice = NewNotice(key, place, kind, subject, details or {})
         values = {**_values(notice, at), "message": message}
         insert = self._connection.insert(notices).values(values)
-        if once:
-            await self._connection.run(insert.on_conflict_do_nothing(index_elements=["key"]))
+        if only_if_new:
+            await self._connection.execute(insert.on_conflict_do_nothing(index_elements=["key"]))
             return
         # A notice that is postponed because of a slow platform stays postponed when it changes.
-        waiting = case((IS_BEHIND, notices.c.due_at), else_=insert.excluded.due_at)
-        await self._connection.run(
+        waiting = case((IS_UNDELIVERED, notices.c.due_at), else_=insert.excluded.due_at)
+        await self._connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["key"],
                 set_={
@@ -64,22 +64,26 @@ class Outbox:
     async def locale_of(self, workspace: WorkspaceId, keys: Sequence[str]) -> str | None:
         is_named = notices.c.workspace == workspace, notices.c.key.in_(keys)
         query = select(notices.c.key, notices.c.details).where(*is_named)
-        rows = await self._connection.rows(query, most=len(keys))
+        rows = await self._connection.fetch_rows(query, most=len(keys))
         locales = {row.key: row.details.get("locale") for row in rows}
         return next((locale for key in keys if (locale := locales.get(key))), None)
 
-    async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
-        if not facts:
+    async def add_new(self, new: Sequence[NewNotice], *, at: datetime) -> None:
+        if not new:
             return
-        rows = [_values(notice, at) for notice in facts]
+        rows = [_values(notice, at) for notice in new]
         insert = self._connection.insert(notices)
-        await self._connection.run_each(insert.on_conflict_do_nothing(index_elements=["key"]), rows)
+        await self._connection.execute_for_each(
+            insert.on_conflict_do_nothing(index_elements=["key"]), rows
+        )
 
-    async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
-        rows = await self._connection.rows(
+    async def list_due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
+        rows = await self._connection.fetch_rows(
             select(notices)
             .where(
-                IS_BEHIND, notices.c.due_at <= now, notices.c.workspace.not_in(CLOSED_WORKSPACES)
+                IS_UNDELIVERED,
+                notices.c.due_at <= now,
+                notices.c.workspace.not_in(CLOSED_WORKSPACES),
             )
             .order_by(notices.c.due_at, notices.c.id),
             most=limit,
@@ -95,35 +99,37 @@ class Outbox:
             "message": func.coalesce(message, notices.c.message),
             "attempts": 0,
         }
-        await self._connection.run(update(notices).where(notices.c.id == notice).values(values))
+        await self._connection.execute(update(notices).where(notices.c.id == notice).values(values))
 
     async def postpone(self, notice: NoticeId, *, until: datetime) -> None:
         values = {"due_at": until, "attempts": notices.c.attempts + 1}
-        await self._connection.run(update(notices).where(notices.c.id == notice).values(values))
+        await self._connection.execute(update(notices).where(notices.c.id == notice).values(values))
 
-    async def move(self, notice: NoticeId, to: Place) -> None:
+    async def move_to_place(self, notice: NoticeId, to: Place) -> None:
         values = {"channel": to.channel, "thread": to.thread, "message": None}
-        await self._connection.run(update(notices).where(notices.c.id == notice).values(values))
+        await self._connection.execute(update(notices).where(notices.c.id == notice).values(values))
 
-    async def drop(self, notice: NoticeId) -> None:
-        await self._connection.run(delete(notices).where(notices.c.id == notice))
+    async def delete(self, notice: NoticeId) -> None:
+        await self._connection.execute(delete(notices).where(notices.c.id == notice))
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_delivered_before(self, at: datetime, *, limit: int = 500) -> int:
         about_open = exists().where(
             jobs.c.workspace == notices.c.workspace,
             jobs.c.id == notices.c.subject,
             jobs.c.phase.in_(OPEN_PHASES),
         )
-        old = and_(notices.c.due_at < at, not_(IS_BEHIND), not_(about_open))
+        old = and_(notices.c.due_at < at, not_(IS_UNDELIVERED), not_(about_open))
         ids = select(notices.c.id).where(old).order_by(notices.c.due_at).limit(limit)
-        return await self._connection.run_counting(delete(notices).where(notices.c.id.in_(ids)))
+        return await self._connection.execute_counting_rows(
+            delete(notices).where(notices.c.id.in_(ids))
+        )
 
     async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
-        waiting = exists().select_from(notices).where(IS_BEHIND)
+        waiting = exists().select_from(notices).where(IS_UNDELIVERED)
         if workspace is not None:
             waiting = waiting.where(notices.c.workspace == workspace)
         has_none = not_(waiting)
-        return bool((await self._connection.run(select(has_none))).scalar())
+        return bool((await self._connection.execute(select(has_none))).scalar())
 
 
 def _values(notice: NewNotice, at: datetime) -> dict[str, object]:

@@ -34,7 +34,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotFound
-from storage.column_types import all_columns_of, columns_of, fields_of
+from storage.column_types import changed_columns, column_values, row_fields
 from storage.connection import Connection, PagedQuery, foreign_key_as_not_found
 from storage.tables import CLOSED_WORKSPACES
 
@@ -68,10 +68,10 @@ class Runs(Generic[R]):
 
     async def _add(self, workspace: WorkspaceId, run: R) -> tuple[R, bool]:
         """Returns the run with this idempotency key and whether it is new."""
-        values = {"workspace": workspace, **all_columns_of(run)}
+        values = {"workspace": workspace, **column_values(run)}
         insert = self._connection.insert(self._runs).values(values)
         with foreign_key_as_not_found(self._noun, run.idempotency_key):
-            is_new = await self._connection.run_counting(
+            is_new = await self._connection.execute_counting_rows(
                 insert.on_conflict_do_nothing(index_elements=["idempotency_key"])
             )
         key = self._runs.c.idempotency_key == run.idempotency_key
@@ -80,7 +80,7 @@ class Runs(Generic[R]):
     async def get(self, workspace: WorkspaceId, run: int) -> R:
         return await self._get_where(workspace, self._runs.c.id == run, run)
 
-    async def change(
+    async def update_if(
         self,
         workspace: WorkspaceId,
         run: int,
@@ -90,13 +90,13 @@ class Runs(Generic[R]):
     ) -> bool:
         condition = self._is_run(workspace, run)
         statement = update(self._runs).where(condition, self._runs.c.state.in_(when))
-        statement = statement.values(columns_of(self._kind, changes))
-        return await self._connection.run_counting(statement) > 0
+        statement = statement.values(changed_columns(self._kind, changes))
+        return await self._connection.execute_counting_rows(statement) > 0
 
-    async def decline(self, workspace: WorkspaceId, run: int) -> bool:
+    async def delete_estimate(self, workspace: WorkspaceId, run: int) -> bool:
         return await self._delete_estimates(self._is_run(workspace, run), limit=1) > 0
 
-    async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_old_estimates(self, at: datetime, *, limit: int = 500) -> int:
         is_old = self._runs.c.created_at < at
         return await self._delete_estimates(is_old, ~self._is_awaited(), limit=limit)
 
@@ -111,12 +111,12 @@ class Runs(Generic[R]):
     async def _delete_estimates(self, *conditions: ColumnElement[bool], limit: int) -> int:
         is_estimate = self._runs.c.state == EvaluationState.ESTIMATED
         query = select(self._runs.c.id).where(is_estimate, *conditions)
-        numbers = [row.id for row in await self._connection.rows(query, most=limit)]
+        numbers = [row.id for row in await self._connection.fetch_rows(query, most=limit)]
         for table in self._parts:
             run = table.primary_key.columns[0]
-            await self._connection.run(delete(table).where(run.in_(numbers)))
+            await self._connection.execute(delete(table).where(run.in_(numbers)))
         statement = delete(self._runs).where(self._runs.c.id.in_(numbers))
-        return await self._connection.run_counting(statement)
+        return await self._connection.execute_counting_rows(statement)
 
     async def list_open(self) -> Sequence[R]:
         return [self._run_of(row) for row in await self._connection.fetch_pages(self._open_runs)]
@@ -127,13 +127,13 @@ class Runs(Generic[R]):
         total = select(func.coalesce(func.sum(self._runs.c.price), 0.0)).where(
             self._runs.c.workspace == workspace, or_(is_confirmed, self._is_committed())
         )
-        return float((await self._connection.run(total)).scalar_one())
+        return float((await self._connection.execute(total)).scalar_one())
 
     async def _get_where(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
     ) -> R:
         conditions = self._runs.c.workspace == workspace, condition
-        row = await self._connection.first(select(self._runs).where(*conditions))
+        row = await self._connection.fetch_first(select(self._runs).where(*conditions))
         if row is None:
             raise NotFound(noun=self._noun, name=name)
         return self._run_of(row)
@@ -142,7 +142,7 @@ class Runs(Generic[R]):
         return and_(self._runs.c.workspace == workspace, self._runs.c.id == run)
 
     def _run_of(self, row: Row[Any]) -> R:
-        values = fields_of(row)
+        values = row_fields(row)
         lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
         return self._kind(**{**values, **lists})
 
@@ -172,34 +172,36 @@ class PaidCalls(Generic[C]):
         self._connection: Connection = connection
 
     async def add_calls(self, workspace: WorkspaceId, run: int, calls: Sequence[C]) -> None:
-        if not calls or not await self._connection.has(self._runs, workspace, run):
+        if not calls or not await self._connection.row_exists(self._runs, workspace, run):
             return
         rows = [{"workspace": workspace, self._run.name: run, **_values(call)} for call in calls]
         insert = self._connection.insert(self._calls).on_conflict_do_nothing()
-        await self._connection.run_each(insert, rows)
+        await self._connection.execute_for_each(insert, rows)
 
-    async def claim(self, workspace: WorkspaceId, run: int, *, limit: int) -> Sequence[C]:
+    async def claim_waiting(self, workspace: WorkspaceId, run: int, *, limit: int) -> Sequence[C]:
         is_waiting = self._in_state(workspace, run, CallState.WAITING)
         query = select(*self._fields).where(is_waiting).order_by(*self._key)
-        calls = [self._call_of(row) for row in await self._connection.rows(query, most=limit)]
+        calls = [self._call_of(row) for row in await self._connection.fetch_rows(query, most=limit)]
         for call in calls:
             statement = update(self._calls).where(is_waiting, self._is_call(call))
-            await self._connection.run(statement.values(state=CallState.ASKED))
+            await self._connection.execute(statement.values(state=CallState.ASKED))
         return calls
 
     async def record_outcome(self, workspace: WorkspaceId, run: int, call: C) -> None:
         is_asked = self._in_state(workspace, run, CallState.ASKED)
         names = {column.name for column in self._key}
         outcome = {name: value for name, value in _values(call).items() if name not in names}
-        await self._connection.run(
+        await self._connection.execute(
             update(self._calls).where(is_asked, self._is_call(call)).values(outcome)
         )
 
     async def mark_outcome_unknown(self, workspace: WorkspaceId, run: int) -> None:
         is_asked = self._in_state(workspace, run, CallState.ASKED)
-        await self._connection.run(update(self._calls).where(is_asked).values(state=CallState.LOST))
+        await self._connection.execute(
+            update(self._calls).where(is_asked).values(state=CallState.LOST)
+        )
 
-    async def counts(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
+    async def count_by_state(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
         state = self._calls.c.state
         counted = select(state, func.count().label("calls")).where(self._belongs_to(workspace, run))
         rows = await self._connection.fetch_all(counted.group_by(state), state)

@@ -35,19 +35,19 @@ from bot.domain import (
     WorkspaceId,
     short_fingerprint,
 )
-from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
+from bot.ports.personal_data import FIRST_ROW_CURSOR, PersonalRowCursor
 from storage.connection import Connection, among_first
 from storage.evaluation_tables import ballots, canaries, evaluations, judgings
-from storage.examples.example_columns import text_columns_of
+from storage.examples.example_columns import row_text_columns
 from storage.synthetic_tables import synthetic_runs
 from storage.tables import (
-    IS_LIVING,
+    IS_ACTIVE,
     audit,
     consents,
     deployments,
     direct_choices,
     example_authors,
-    example_marks,
+    example_markers,
     example_reviews,
     examples,
     job_pings,
@@ -64,13 +64,13 @@ from storage.tables import (
     votes,
 )
 
-PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
+PERSONAL_COLUMNS: Mapping[str, tuple[Column[Any], ...]] = {
     "consent": (consents.c.user,),
     "role": (roles.c.user,),
     "spending": (spending.c.user,),
     "vote": (votes.c.user,),
     "ballot": (ballots.c.user,),
-    "mark": (example_marks.c.user,),
+    "mark": (example_markers.c.user,),
     "review": (example_reviews.c.user,),
     "author": (example_authors.c.item,),
     "edit": (revisions.c.editor,),
@@ -92,7 +92,7 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
 }
 """All columns with a user id, by the name of the record in the exported data."""
 
-FORGOTTEN = User(UserId("forgotten"), "–")
+FORGOTTEN_USER = User(UserId("forgotten"), "–")
 _HIDDEN = frozenset({"search_text", "fingerprint", "event_key", "workspace", "prompt", "author"})
 _LIMIT = 500
 _PARTS = ("author", "editor", "marked")
@@ -117,18 +117,18 @@ class PersonalData:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def rows(
+    async def table_rows(
         self,
         workspace: WorkspaceId,
         user: UserId,
         *,
-        after: KeptCursor = KEPT_FROM_THE_START,
+        after: PersonalRowCursor = FIRST_ROW_CURSOR,
         limit: int = _LIMIT,
-    ) -> tuple[Sequence[tuple[str, Mapping[str, object]]], KeptCursor | None]:
+    ) -> tuple[Sequence[tuple[str, Mapping[str, object]]], PersonalRowCursor | None]:
         number, last = after
-        if number == len(PERSONAL):
+        if number == len(PERSONAL_COLUMNS):
             return [], None
-        kind, columns = list(PERSONAL.items())[number]
+        kind, columns = list(PERSONAL_COLUMNS.items())[number]
         table = columns[0].table
         assert isinstance(table, Table)
         is_theirs = or_(*(column == user for column in columns))
@@ -137,7 +137,7 @@ class PersonalData:
         if last:
             last_key = [literal(value, key.type) for key, value in zip(keys, last, strict=True)]
             query = query.where(tuple_(*keys) > tuple_(*last_key))
-        rows = await self._connection.rows(query.order_by(*keys), most=limit)
+        rows = await self._connection.fetch_rows(query.order_by(*keys), most=limit)
         is_more = len(rows) == limit
         next_key = tuple(getattr(rows[-1], key.name) for key in keys) if is_more else ()
         next_cursor = (number, next_key) if is_more else (number + 1, ())
@@ -149,15 +149,15 @@ class PersonalData:
         theirs = _examples_of(workspace, user, after).subquery()
         part = func.min(theirs.c.part)
         grouped = select(theirs.c.id, part.label("part")).group_by(theirs.c.id)
-        rows = await self._connection.rows(grouped.order_by(theirs.c.id), most=limit)
+        rows = await self._connection.fetch_rows(grouped.order_by(theirs.c.id), most=limit)
         return [(ExampleId(row.id), _PARTS[row.part]) for row in rows]
 
     async def example_count(self, workspace: WorkspaceId, user: UserId) -> int:
         theirs = _examples_of(workspace, user, ExampleId(0)).subquery()
         counted = select(func.count(theirs.c.id.distinct()))
-        return int((await self._connection.run(counted)).scalar_one())
+        return int((await self._connection.execute(counted)).scalar_one())
 
-    async def messages(
+    async def room_messages(
         self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = _LIMIT
     ) -> Sequence[RoomMessage]:
         condition = and_(
@@ -166,14 +166,16 @@ class PersonalData:
             room_messages.c.number > after,
         )
         page = select(room_messages).where(condition).order_by(room_messages.c.number)
-        return [_message(row) for row in await self._connection.rows(page, most=limit)]
+        return [_message(row) for row in await self._connection.fetch_rows(page, most=limit)]
 
     async def newest_item_token(self, workspace: WorkspaceId, user: UserId) -> str:
         own_turns = turns.c.workspace == workspace, turns.c.asker == user
         own_examples = example_authors.c.workspace == workspace, example_authors.c.item == user
         turn = select(func.max(turns.c.id)).where(*own_turns).scalar_subquery()
         example = select(func.max(example_authors.c.example)).where(*own_examples).scalar_subquery()
-        row = (await self._connection.run(select(turn.label("turn"), example.label("it")))).one()
+        row = (
+            await self._connection.execute(select(turn.label("turn"), example.label("it")))
+        ).one()
         return f"{row.turn or 0}.{row.it or 0}" if row.turn or row.it else ""
 
     async def examples_edited_by(
@@ -192,28 +194,32 @@ class PersonalData:
         for number, owner, editor in columns:
             theirs = select(number.label("id")).distinct().order_by(number)
             page = theirs.where(owner == workspace, editor == user, number > (after or 0))
-            rows = await self._connection.rows(page, most=limit)
+            rows = await self._connection.fetch_rows(page, most=limit)
             edited.update(ExampleId(row.id) for row in rows)
         return sorted(edited)[:limit]
 
-    async def take_back(
+    async def revert_revisions_by(
         self, workspace: WorkspaceId, edited: Sequence[ExampleId], user: UserId, *, at: datetime
     ) -> Sequence[ExampleId]:
         condition = and_(revisions.c.workspace == workspace, revisions.c.example.in_(edited))
         theirs = update(revisions).where(condition, revisions.c.editor == user)
-        await self._connection.run(theirs.values(row=None, editor=None))
+        await self._connection.execute(theirs.values(row=None, editor=None))
         is_current = and_(
             examples.c.workspace == workspace,
             examples.c.id.in_(edited),
             examples.c.editor == user,
         )
-        rows = await self._connection.rows(select(examples).where(is_current), most=len(edited))
+        rows = await self._connection.fetch_rows(
+            select(examples).where(is_current), most=len(edited)
+        )
         self._connection.has_erased = True
         return [
             ExampleId(row.id) for row in rows if not await self._restore_earlier_revision(row, at)
         ]
 
-    async def forget(self, workspace: WorkspaceId, user: UserId, *, limit: int = _LIMIT) -> int:
+    async def forget_person(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = _LIMIT
+    ) -> int:
         self._connection.has_erased = True
         changed = await self._forget_audit(workspace, user, limit)
         changed += await self._forget_spending(workspace, user, limit)
@@ -221,7 +227,7 @@ class PersonalData:
         for table, is_theirs in (
             (roles, roles.c.user == user),
             (consents, has_consented),
-            (example_marks, example_marks.c.user == user),
+            (example_markers, example_markers.c.user == user),
             (example_reviews, example_reviews.c.user == user),
             (ballots, ballots.c.user == user),
             (room_reactions, room_reactions.c.user == user),
@@ -231,30 +237,30 @@ class PersonalData:
             (notices, notices.c.key == f"{workspace}.{user}.consent"),
         ):
             condition = among_first(table, table.c.workspace == workspace, is_theirs, limit=limit)
-            changed += await self._connection.run_counting(delete(table).where(condition))
+            changed += await self._connection.execute_counting_rows(delete(table).where(condition))
         for column in _ANONYMIZED:
             table = column.table
             assert isinstance(table, Table)
             condition = among_first(
                 table, table.c.workspace == workspace, column == user, limit=limit
             )
-            anonymize = update(table).where(condition).values({column.name: FORGOTTEN.id})
-            changed += await self._connection.run_counting(anonymize)
+            anonymize = update(table).where(condition).values({column.name: FORGOTTEN_USER.id})
+            changed += await self._connection.execute_counting_rows(anonymize)
         return changed
 
-    async def forget_messages(
+    async def forget_room_messages(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = _LIMIT
     ) -> int:
         is_theirs = and_(room_messages.c.workspace == workspace, room_messages.c.author_id == user)
         query = select(room_messages.c.number).where(is_theirs)
-        numbers = [row.number for row in await self._connection.rows(query, most=limit)]
+        numbers = [row.number for row in await self._connection.fetch_rows(query, most=limit)]
         if numbers:
             is_selected, answers = room_messages.c.number.in_(numbers), room_messages.c.reply_to
-            await self._blank(is_selected, author=FORGOTTEN, author_id=FORGOTTEN.id)
+            await self._blank(is_selected, author=FORGOTTEN_USER, author_id=FORGOTTEN_USER.id)
             await self._blank(answers.in_(numbers) & room_messages.c.is_own)
         return len(numbers)
 
-    async def forget_quotes(
+    async def forget_messages_quoting(
         self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = _LIMIT
     ) -> int | None:
         is_by_bot = and_(
@@ -264,7 +270,7 @@ class PersonalData:
         )
         page = select(room_messages.c.number, room_messages.c.text, room_messages.c.body)
         ordered = page.where(is_by_bot).order_by(room_messages.c.number)
-        rows = await self._connection.rows(ordered, most=limit)
+        rows = await self._connection.fetch_rows(ordered, most=limit)
         texts = [(row.number, f"{row.text} {row.body or ''}") for row in rows]
         quotes_by_prefix = _by_prefix(quotes)
         if quoting := [number for number, text in texts if _contains_quote(text, quotes_by_prefix)]:
@@ -275,14 +281,14 @@ class PersonalData:
         blanked = (
             update(room_messages).where(condition).values(text="", body=None, files=None, **values)
         )
-        await self._connection.run(blanked)
+        await self._connection.execute(blanked)
         self._connection.has_erased = True
 
     async def _restore_earlier_revision(self, row: Row[Any], at: datetime) -> bool:
         """Makes the newest revision of another editor current; it must be approved again."""
         condition = and_(revisions.c.workspace == row.workspace, revisions.c.example == row.id)
         with_row = select(revisions).where(condition, revisions.c.row.is_not(None))
-        previous = await self._connection.first(
+        previous = await self._connection.fetch_first(
             with_row.order_by(revisions.c.number.desc()).limit(1)
         )
         if previous is None or await self._has_duplicate(row, short_fingerprint(previous.row)):
@@ -295,10 +301,10 @@ class PersonalData:
             editor=None,
             at=row.revised_at,
         )
-        await self._connection.run(insert_gap)
+        await self._connection.execute(insert_gap)
         is_approved = row.state == ExampleState.APPROVED
         restored = {
-            **text_columns_of(previous.row),
+            **row_text_columns(previous.row),
             "keeps_private_text": False,
             "revision": row.revision + 1,
             "editor": previous.editor,
@@ -307,7 +313,7 @@ class PersonalData:
             "state": ExampleState.PROPOSED if is_approved else row.state,
         }
         same = and_(examples.c.workspace == row.workspace, examples.c.id == row.id)
-        await self._connection.run(update(examples).where(same).values(restored))
+        await self._connection.execute(update(examples).where(same).values(restored))
         return True
 
     async def _has_duplicate(self, row: Row[Any], fingerprint: str) -> bool:
@@ -316,9 +322,12 @@ class PersonalData:
             examples.c.assistant == row.assistant,
             examples.c.fingerprint == fingerprint,
             examples.c.id != row.id,
-            IS_LIVING,
+            IS_ACTIVE,
         )
-        return await self._connection.first(select(examples.c.id).where(is_duplicate)) is not None
+        return (
+            await self._connection.fetch_first(select(examples.c.id).where(is_duplicate))
+            is not None
+        )
 
     async def _forget_audit(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
         """Removes the person's id and texts from audit entries, but keeps their numbers."""
@@ -326,36 +335,42 @@ class PersonalData:
         # A range instead of LIKE, for which SQLite uses no index.
         about_roles = audit.c.what >= "role", audit.c.what < "rolf"
         about = audit.c.details.contains(f'"{user}"', autoescape=True)
-        own_entries = await self._connection.rows(query.where(audit.c.user == user), most=limit)
-        named_in_roles = await self._connection.rows(query.where(*about_roles, about), most=limit)
+        own_entries = await self._connection.fetch_rows(
+            query.where(audit.c.user == user), most=limit
+        )
+        named_in_roles = await self._connection.fetch_rows(
+            query.where(*about_roles, about), most=limit
+        )
         rows = {row.id: row.details for row in (*own_entries, *named_in_roles)}
         if rows:
             is_own_entry = audit.c.id.in_(list(rows)), audit.c.user == user
-            await self._connection.run(update(audit).where(*is_own_entry).values(user=None))
+            await self._connection.execute(update(audit).where(*is_own_entry).values(user=None))
             number: BindParameter[int] = bindparam("number")
             numbers_only = bindparam("numbers_only", type_=audit.c.details.type)
             blank = update(audit).where(audit.c.id == number).values(details=numbers_only)
             numeric = [
                 {"number": id_, "numbers_only": _numbers(details)} for id_, details in rows.items()
             ]
-            await self._connection.run_each(blank, numeric)
+            await self._connection.execute_for_each(blank, numeric)
         return len(rows)
 
     async def _forget_spending(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
         """Moves the person's daily tokens to a placeholder, so that the workspace's sum stays."""
         condition = and_(spending.c.workspace == workspace, spending.c.user == user)
-        rows = await self._connection.rows(select(spending).where(condition), most=limit)
+        rows = await self._connection.fetch_rows(select(spending).where(condition), most=limit)
         for row in rows:
             new = self._connection.insert(spending).values(
-                workspace=workspace, day=row.day, user=FORGOTTEN.id, tokens=row.tokens
+                workspace=workspace, day=row.day, user=FORGOTTEN_USER.id, tokens=row.tokens
             )
             more = spending.c.tokens + new.excluded.tokens
-            await self._connection.run(
+            await self._connection.execute(
                 new.on_conflict_do_update(
                     index_elements=["workspace", "day", "user"], set_={"tokens": more}
                 )
             )
-            await self._connection.run(delete(spending).where(condition, spending.c.day == row.day))
+            await self._connection.execute(
+                delete(spending).where(condition, spending.c.day == row.day)
+            )
         return len(rows)
 
 
@@ -369,7 +384,7 @@ def _examples_of(workspace: WorkspaceId, user: UserId, after: ExampleId) -> Comp
         (example_authors.c.example, example_authors.c.item, 0),
         (revisions.c.example, revisions.c.editor, 1),
         (examples.c.id, examples.c.editor, 1),
-        (example_marks.c.example, example_marks.c.user, 2),
+        (example_markers.c.example, example_markers.c.user, 2),
     ]
     return union_all(
         *(

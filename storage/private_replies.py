@@ -17,36 +17,36 @@ class PrivateReplies:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def keep(self, workspace: WorkspaceId, new: PrivateReply) -> int:
+    async def add(self, workspace: WorkspaceId, reply: PrivateReply) -> int:
         values = {
             "workspace": workspace,
-            "event": new.event,
-            "user": new.user,
-            "role": int(new.role),
-            "channel": new.place.channel,
-            "thread": new.place.thread,
-            "body": new.body,
-            "at": new.at,
+            "event": reply.event,
+            "user": reply.user,
+            "role": int(reply.role),
+            "channel": reply.place.channel,
+            "thread": reply.place.thread,
+            "body": reply.body,
+            "at": reply.at,
         }
         insert = self._connection.insert(table).values(values)
-        await self._connection.run(insert.on_conflict_do_nothing(index_elements=["event"]))
-        condition = and_(table.c.workspace == workspace, table.c.event == new.event)
-        row = await self._connection.first(select(table.c.id).where(condition))
+        await self._connection.execute(insert.on_conflict_do_nothing(index_elements=["event"]))
+        condition = and_(table.c.workspace == workspace, table.c.event == reply.event)
+        row = await self._connection.fetch_first(select(table.c.id).where(condition))
         assert row is not None
         return int(row.id)
 
     async def find(self, workspace: WorkspaceId, number: int) -> PrivateReply | None:
         condition = and_(table.c.workspace == workspace, table.c.id == number)
-        row = await self._connection.first(select(table).where(condition))
+        row = await self._connection.fetch_first(select(table).where(condition))
         if row is None:
             return None
         place = Place(workspace, row.channel, row.thread)
         return PrivateReply(row.event, row.user, Role(row.role), place, row.body, row.at)
 
-    async def forget(self, workspace: WorkspaceId) -> None:
+    async def delete_all(self, workspace: WorkspaceId) -> None:
         self._connection.has_erased = True
-        await self._connection.run(delete(table).where(table.c.workspace == workspace))
+        await self._connection.execute(delete(table).where(table.c.workspace == workspace))
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_before(self, at: datetime, *, limit: int = 500) -> int:
         old = among_first(table, table.c.at < at, limit=limit)
-        return await self._connection.run_counting(delete(table).where(old))
+        return await self._connection.execute_counting_rows(delete(table).where(old))

@@ -33,9 +33,9 @@ class RemoteCleanups:
             "attempts": cleanup.attempts,
             "models": cleanup.models,
         }
-        await self._connection.run(insert(remote_cleanups).values(values))
+        await self._connection.execute(insert(remote_cleanups).values(values))
 
-    async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]:
+    async def list_due(self, *, now: datetime) -> Sequence[RemoteCleanup]:
         rows = await self._connection.fetch_pages(_DUE, now=now)
         return [
             RemoteCleanup(
@@ -54,7 +54,9 @@ class RemoteCleanups:
     async def postpone(self, cleanup: int, *, until: datetime) -> None:
         condition = remote_cleanups.c.id == cleanup
         values = {"next_attempt_at": until, "attempts": remote_cleanups.c.attempts + 1}
-        await self._connection.run(update(remote_cleanups).where(condition).values(values))
+        await self._connection.execute(update(remote_cleanups).where(condition).values(values))
 
-    async def drop(self, cleanup: int) -> None:
-        await self._connection.run(delete(remote_cleanups).where(remote_cleanups.c.id == cleanup))
+    async def delete(self, cleanup: int) -> None:
+        await self._connection.execute(
+            delete(remote_cleanups).where(remote_cleanups.c.id == cleanup)
+        )

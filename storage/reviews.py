@@ -19,7 +19,7 @@ from bot.domain import (
     UserId,
     WorkspaceId,
 )
-from storage.connection import MANY, Connection
+from storage.connection import MAX_VALUES_PER_IN_LIST, Connection
 from storage.tables import example_reviews as table
 from storage.tables import examples
 
@@ -32,17 +32,17 @@ class Reviews:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def put(
+    async def put_reviews(
         self,
         workspace: WorkspaceId,
-        numbers: Sequence[ExampleId],
+        example_ids: Sequence[ExampleId],
         user: UserId,
         kind: ReviewKind,
         *,
         at: datetime,
         note: str = "",
     ) -> None:
-        for part in batched(numbers, MANY):
+        for part in batched(example_ids, MAX_VALUES_PER_IN_LIST):
             await self._drop(workspace, part, user, kind)
             review = (literal(user), literal(kind.value), examples.c.revision)
             rows = select(
@@ -52,20 +52,22 @@ class Reviews:
                 literal(at, table.c.at.type),
                 literal(note),
             ).where(examples.c.workspace == workspace, examples.c.id.in_(part))
-            await self._connection.run(insert(table).from_select(_COLUMNS, rows))
+            await self._connection.execute(insert(table).from_select(_COLUMNS, rows))
 
-    async def take_back(
+    async def delete_review(
         self, workspace: WorkspaceId, example: ExampleId, user: UserId, kind: ReviewKind
     ) -> bool:
         return await self._drop(workspace, [example], user, kind) > 0
 
     async def unassign(self, workspace: WorkspaceId, example: ExampleId) -> None:
         condition = and_(table.c.workspace == workspace, table.c.example == example)
-        await self._connection.run(
+        await self._connection.execute(
             delete(table).where(condition, table.c.kind == ReviewKind.ASSIGNED)
         )
 
-    async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Review]:
+    async def list_for_example(
+        self, workspace: WorkspaceId, example: ExampleId
+    ) -> Sequence[Review]:
         condition = and_(table.c.workspace == workspace, table.c.example == example)
         rows = await self._connection.fetch_all(
             select(table).where(condition), table.c.user, table.c.kind
@@ -75,13 +77,13 @@ class Reviews:
     async def agreed_examples(
         self,
         workspace: WorkspaceId,
-        numbers: Sequence[ExampleId],
+        example_ids: Sequence[ExampleId],
         kind: ReviewKind,
         *,
         needed: int,
     ) -> Sequence[ExampleId]:
         agreed: list[ExampleId] = []
-        for part in batched(numbers, MANY):
+        for part in batched(example_ids, MAX_VALUES_PER_IN_LIST):
             condition = and_(
                 table.c.workspace == workspace, table.c.example.in_(part), table.c.kind == kind
             )
@@ -92,11 +94,11 @@ class Reviews:
                 .group_by(table.c.example)
                 .having(func.count() >= needed)
             )
-            rows = await self._connection.rows(enough, most=len(part))
+            rows = await self._connection.fetch_rows(enough, most=len(part))
             agreed += [ExampleId(row.example) for row in rows]
         return agreed
 
-    async def verdicts(
+    async def verdicts_by_person(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Sequence[Mapping[UserId, str]]:
         query = (
@@ -132,7 +134,9 @@ class Reviews:
             exclusive = VERDICT_KINDS if kind in VERDICT_KINDS else AUTHOR_KINDS
             replaced = and_(table.c.user == user, table.c.kind.in_(exclusive))
         condition = and_(table.c.workspace == workspace, table.c.example.in_(numbers))
-        return await self._connection.run_counting(delete(table).where(condition, replaced))
+        return await self._connection.execute_counting_rows(
+            delete(table).where(condition, replaced)
+        )
 
 
 def awaits_review_by(reviewer: UserId) -> ColumnElement[bool]:

@@ -25,23 +25,23 @@ class Roles:
         self._connection = connection
 
     async def get(self, workspace: WorkspaceId, user: UserId) -> Grant | None:
-        row = await self._connection.first(_GRANT, workspace=workspace, user=user)
+        row = await self._connection.fetch_first(_GRANT, workspace=workspace, user=user)
         return None if row is None else Grant(Role(row.role), row.at, row.is_external)
 
     async def set_grant(self, workspace: WorkspaceId, user: UserId, grant: Grant | None) -> None:
         if grant is None:
             condition = (roles.c.workspace == workspace) & (roles.c.user == user)
-            await self._connection.run(delete(roles).where(condition))
+            await self._connection.execute(delete(roles).where(condition))
             return
         granted = {"role": int(grant.role), "at": grant.at, "is_external": grant.is_external}
         insert = self._connection.insert(roles).values(workspace=workspace, user=user, **granted)
-        await self._connection.run(
+        await self._connection.execute(
             insert.on_conflict_do_update(index_elements=["workspace", "user"], set_=granted)
         )
 
-    async def highest(self, workspace: WorkspaceId, groups: Sequence[UserId]) -> Role:
+    async def highest_group_role(self, workspace: WorkspaceId, groups: Sequence[UserId]) -> Role:
         named = (roles.c.workspace == workspace) & roles.c.user.in_(groups)
-        row = await self._connection.first(
+        row = await self._connection.fetch_first(
             select(func.max(roles.c.role).label("role")).where(named)
         )
         return Role.STRANGER if row is None or row.role is None else Role(row.role)

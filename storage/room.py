@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import CTE, Column, Row, and_, delete, func, or_, select, update
 
 from bot.domain import LOCAL, Attachment, ChannelId, RoomMessage, User, UserId
-from storage.connection import PAGE, Connection
+from storage.connection import PAGE_ROWS, Connection
 from storage.tables import room_messages, room_reactions
 
 Reactions = Mapping[int, Sequence[tuple[str, UserId]]]
@@ -56,7 +56,7 @@ class Room:
             key=key,
             files=list(files) or None,
         )
-        row = (await self._connection.run(insert.returning(*_COLUMNS))).one()
+        row = (await self._connection.execute(insert.returning(*_COLUMNS))).one()
         return _message(row, {})
 
     async def edit(
@@ -67,12 +67,12 @@ class Room:
         if not text and body is None:
             changes["files"] = None
         statement = update(room_messages).where(condition).values(changes).returning(*_COLUMNS)
-        row = (await self._connection.run(statement)).one_or_none()
+        row = (await self._connection.execute(statement)).one_or_none()
         return None if row is None else _message(row, await self._reactions([number]))
 
     async def get(self, number: int) -> RoomMessage | None:
         condition = room_messages.c.number == number
-        row = await self._connection.first(select(*_COLUMNS).where(condition))
+        row = await self._connection.fetch_first(select(*_COLUMNS).where(condition))
         return None if row is None else _message(row, await self._reactions([number]))
 
     async def page(
@@ -91,36 +91,36 @@ class Room:
                 or_(room_messages.c.number == thread, room_messages.c.thread == thread)
             )
         newest = statement.order_by(room_messages.c.number.desc())
-        rows = (await self._connection.rows(newest, most=limit))[::-1]
+        rows = (await self._connection.fetch_rows(newest, most=limit))[::-1]
         reactions = await self._reactions([row.number for row in rows])
         return [_message(row, reactions) for row in rows]
 
-    async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
+    async def set_reaction(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
         if not on:
             condition = and_(
                 room_reactions.c.number == number,
                 room_reactions.c.emoji == emoji,
                 room_reactions.c.user == user,
             )
-            await self._connection.run(delete(room_reactions).where(condition))
+            await self._connection.execute(delete(room_reactions).where(condition))
         elif await self.get(number) is not None:
             insert = self._connection.insert(room_reactions).values(
                 workspace=LOCAL, number=number, emoji=emoji, user=user
             )
-            await self._connection.run(insert.on_conflict_do_nothing())
+            await self._connection.execute(insert.on_conflict_do_nothing())
 
     async def _by_key(self, key: str | None) -> int | None:
         if key is None:
             return None
-        row = await self._connection.first(
+        row = await self._connection.fetch_first(
             select(room_messages.c.number).where(room_messages.c.key == key)
         )
         return None if row is None else int(row.number)
 
-    async def channels(self) -> Sequence[ChannelId]:
+    async def list_channels(self) -> Sequence[ChannelId]:
         return list(map(ChannelId, await self._distinct(room_messages.c.channel)))
 
-    async def people(self) -> Sequence[UserId]:
+    async def list_authors(self) -> Sequence[UserId]:
         return list(map(UserId, await self._distinct(room_messages.c.author_id)))
 
     async def file_references(self) -> Sequence[str]:
@@ -135,9 +135,9 @@ class Room:
         values: list[str] = []
         while True:
             page = select(_distinct_values(column, values[-1] if values else ""))
-            rows = await self._connection.rows(page, most=PAGE)
+            rows = await self._connection.fetch_rows(page, most=PAGE_ROWS)
             values += [str(row.value) for row in rows if row.value is not None]
-            if len(rows) < PAGE:
+            if len(rows) < PAGE_ROWS:
                 return values
 
     async def _reactions(self, numbers: Sequence[int]) -> Reactions:

@@ -13,7 +13,7 @@ from sqlalchemy import (
 )
 
 from bot.domain import User
-from storage.column_types import Frozen, Json, Utc, metadata
+from storage.column_types import FrozenJson, Json, Utc, metadata
 from storage.table_helpers import boolean_column, integer_column, partial_index, text_column
 
 room_messages = Table(
@@ -23,7 +23,7 @@ room_messages = Table(
     text_column("workspace"),
     text_column("channel"),
     Column("thread", Integer),
-    Column("author", Frozen(User), nullable=False),
+    Column("author", FrozenJson(User), nullable=False),
     text_column("text"),
     Column("body", Text),
     boolean_column("is_own"),

@@ -27,7 +27,7 @@ from storage.database_engine import (
 
 log = logging.getLogger(__name__)
 
-ADVISORY_KEY = int.from_bytes(b"attune")
+ADVISORY_LOCK_KEY = int.from_bytes(b"attune")
 """Key of the advisory lock. Locks are per database, so all installations use the same key."""
 _CHECK_SECONDS = 5.0
 _MAX_HOLDER_LENGTH = 200
@@ -128,9 +128,11 @@ class _AdvisoryLock:
         with translate_connection_errors(self._address):
             self._connection = await self._engine.connect()
             await self._connection.execute(_SET_NAME, {"holder": f"attune {self._holder}"[:63]})
-            result = await self._connection.execute(_TRY_LOCK, {"key": ADVISORY_KEY})
+            result = await self._connection.execute(_TRY_LOCK, {"key": ADVISORY_LOCK_KEY})
             if not result.scalar():
-                current = (await self._connection.execute(_HOLDER, {"key": ADVISORY_KEY})).first()
+                current = (
+                    await self._connection.execute(_HOLDER, {"key": ADVISORY_LOCK_KEY})
+                ).first()
                 raise DatabaseTaken(
                     database=self._address.render_as_string(hide_password=True),
                     holder=" ".join(str(part) for part in current if part) if current else "–",
@@ -155,7 +157,7 @@ class _AdvisoryLock:
         if self._connection is None:
             return False
         try:
-            result = await self._connection.execute(_IS_HELD, {"key": ADVISORY_KEY})
+            result = await self._connection.execute(_IS_HELD, {"key": ADVISORY_LOCK_KEY})
             return bool(result.scalar())
         except (DBAPIError, OSError):
             return False

@@ -19,7 +19,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.rows import Method
-from storage.connection import MANY, Connection, foreign_key_as_not_found
+from storage.connection import MAX_VALUES_PER_IN_LIST, Connection, foreign_key_as_not_found
 from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
 from storage.trainable_conditions import is_trainable, must_mask
 
@@ -34,46 +34,48 @@ class Snapshots:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def begin(
+    async def create(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,
         method: Method,
         *,
-        training: int,
-        validation: int,
+        training_rows: int,
+        validation_rows: int,
         at: datetime,
     ) -> Snapshot:
         statement = insert(snapshots).values(
             workspace=workspace,
             assistant=assistant,
             method=method,
-            training_rows=training,
-            validation_rows=validation,
+            training_rows=training_rows,
+            validation_rows=validation_rows,
             created_at=at,
         )
         with foreign_key_as_not_found("assistant", assistant):
-            number = (await self._connection.run(statement.returning(snapshots.c.id))).scalar_one()
+            number = (
+                await self._connection.execute(statement.returning(snapshots.c.id))
+            ).scalar_one()
         return await self.get(workspace, number)
 
-    async def append(
+    async def append_rows(
         self,
         workspace: WorkspaceId,
         snapshot: SnapshotId,
         rows: Sequence[SnapshotRow],
         *,
-        first: int,
+        first_position: int,
     ) -> None:
         values = [
             (workspace, snapshot, position, row.example, row.revision, row.split.value, row.sha256)
-            for position, row in enumerate(rows, start=first)
+            for position, row in enumerate(rows, start=first_position)
         ]
         with foreign_key_as_not_found("example", "–"):
             await self._connection.insert_many(insert(snapshot_rows), _ROW_COLUMNS, values)
 
     async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot:
         condition = and_(snapshots.c.workspace == workspace, snapshots.c.id == snapshot)
-        row = await self._connection.first(select(snapshots).where(condition))
+        row = await self._connection.fetch_first(select(snapshots).where(condition))
         if row is None:
             raise NotFound(noun="snapshot", name=snapshot)
         return Snapshot(**row._asdict())
@@ -97,14 +99,14 @@ class Snapshots:
         rows = self._connection.stream(query.where(condition), snapshot_rows.c.position)
         return {ExampleId(row.example): row.revision async for row in rows}
 
-    async def count_forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
+    async def count_untrainable_rows(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
         text = _frozen_text(workspace, snapshot).selected_columns.text
         counted = (
             _frozen_text(workspace, snapshot)
             .with_only_columns(func.count())
             .where(or_(not_(is_trainable()), text.is_(None), and_(must_mask(), not_(_IN_FORCE))))
         )
-        return int((await self._connection.run(counted)).scalar_one())
+        return int((await self._connection.execute(counted)).scalar_one())
 
     async def training_examples_among(
         self, workspace: WorkspaceId, snapshot: SnapshotId, examples: Sequence[ExampleId]
@@ -115,7 +117,7 @@ class Snapshots:
             snapshot_rows.c.snapshot == snapshot,
             snapshot_rows.c.split == Split.TRAIN,
         )
-        for part in batched(examples, MANY):
+        for part in batched(examples, MAX_VALUES_PER_IN_LIST):
             query = select(snapshot_rows.c.example).where(
                 condition, snapshot_rows.c.example.in_(part)
             )
@@ -123,19 +125,19 @@ class Snapshots:
             training.update(row.example for row in rows)
         return frozenset(training)
 
-    async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_unused(self, at: datetime, *, limit: int = 500) -> int:
         is_used = exists().where(
             jobs.c.workspace == snapshots.c.workspace, jobs.c.snapshot == snapshots.c.id
         )
         old = select(snapshots.c.id).where(snapshots.c.created_at < at, ~is_used).limit(1)
-        row = await self._connection.first(old)
+        row = await self._connection.fetch_first(old)
         return 0 if row is None else await _forget(self._connection, row.id, limit)
 
-    async def list_holding(
+    async def list_containing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]:
         holding: set[SnapshotId] = set()
-        for part in batched(examples, MANY):
+        for part in batched(examples, MAX_VALUES_PER_IN_LIST):
             condition = and_(
                 snapshot_rows.c.workspace == workspace, snapshot_rows.c.example.in_(part)
             )
@@ -149,9 +151,11 @@ async def _forget(connection: Connection, snapshot: SnapshotId, limit: int) -> i
     condition = snapshot_rows.c.snapshot == snapshot
     positions = select(snapshot_rows.c.position).where(condition).limit(limit)
     rows = delete(snapshot_rows).where(condition, snapshot_rows.c.position.in_(positions))
-    if deleted := await connection.run_counting(rows):
+    if deleted := await connection.execute_counting_rows(rows):
         return deleted
-    return await connection.run_counting(delete(snapshots).where(snapshots.c.id == snapshot))
+    return await connection.execute_counting_rows(
+        delete(snapshots).where(snapshots.c.id == snapshot)
+    )
 
 
 def _frozen_text(workspace: WorkspaceId, snapshot: SnapshotId) -> Select[tuple[object, ...]]:

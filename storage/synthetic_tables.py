@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from bot.domain import CallState, EvaluationState, SyntheticKind
-from storage.column_types import Json, Utc, metadata, one_of
+from storage.column_types import Json, Utc, enum_type, metadata
 from storage.table_helpers import (
     check,
     foreign_key,
@@ -33,8 +33,8 @@ synthetic_runs = numbered_table(
     Column("thread", Text),
     text_column("idempotency_key"),
     text_column("asked_by"),
-    Column("state", one_of(EvaluationState), nullable=False),
-    Column("kind", one_of(SyntheticKind), nullable=False),
+    Column("state", enum_type(EvaluationState), nullable=False),
+    Column("kind", enum_type(SyntheticKind), nullable=False),
     text_column("host"),
     text_column("model"),
     integer_column("wordings"),
@@ -60,7 +60,7 @@ synthetic_calls = Table(
     text_column("workspace"),
     integer_column("run"),
     integer_column("example"),
-    Column("state", one_of(CallState), nullable=False),
+    Column("state", enum_type(CallState), nullable=False),
     integer_column("proposed"),
     PrimaryKeyConstraint("run", "example"),
     foreign_key("synthetic_runs", "run"),

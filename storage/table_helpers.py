@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.schema import SchemaItem
 
-from storage.column_types import metadata, one_of
+from storage.column_types import enum_type, metadata
 
 
 def text_column(name: str) -> Column[str]:
@@ -53,7 +53,7 @@ def enum_column(
     # OR instead of IN: for more than two values SQLite would build a set again for every row.
     rule = " OR ".join(f"{name} = '{value}'" for value in enum)
     check = CheckConstraint(rule, name=constraint or name)
-    return Column(name, one_of(enum), check, nullable=nullable)
+    return Column(name, enum_type(enum), check, nullable=nullable)
 
 
 def unique_idempotency_key(table: str) -> UniqueConstraint:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from bot.database_batches import BatchSize
 
-PREFIX = "rewritten_"
+REWRITTEN_TABLE_PREFIX = "rewritten_"
 _EVENTS = ("insert", "update", "delete")
 
 
@@ -37,8 +37,8 @@ class TableRewrite:
     def _step(self) -> bool:
         started = self._value(
             "SELECT substr(name, ?) FROM sqlite_schema WHERE type = 'table' AND name GLOB ?",
-            len(PREFIX) + 1,
-            f"{PREFIX}*",
+            len(REWRITTEN_TABLE_PREFIX) + 1,
+            f"{REWRITTEN_TABLE_PREFIX}*",
         )
         if started is not None:
             self._continue(str(started))
@@ -64,9 +64,11 @@ class TableRewrite:
             f"{' PRIMARY KEY' if pk and is_alias and kind == 'INTEGER' else ''}"
             for _, name, kind, _, _, pk in columns
         )
-        self._run(f"CREATE TABLE {_quoted(PREFIX + table)} ({definitions})")
+        self._run(f"CREATE TABLE {_quoted(REWRITTEN_TABLE_PREFIX + table)} ({definitions})")
         for name, index in self._indexes(table).items():
-            self._run(f"CREATE INDEX {_quoted(PREFIX + name)} ON {_quoted(PREFIX + table)} {index}")
+            new_name = _quoted(REWRITTEN_TABLE_PREFIX + name)
+            new_table = _quoted(REWRITTEN_TABLE_PREFIX + table)
+            self._run(f"CREATE INDEX {new_name} ON {new_table} {index}")
         for event in _EVENTS:
             self._run(self._trigger(table, event))
         self._copied[table] = 0
@@ -85,13 +87,13 @@ class TableRewrite:
 
     def _trigger(self, table: str, event: str) -> str:
         columns = ", ".join(["rowid", *self._columns(table)])
-        delete = f"DELETE FROM {_quoted(PREFIX + table)} WHERE rowid = OLD.rowid;"
+        delete = f"DELETE FROM {_quoted(REWRITTEN_TABLE_PREFIX + table)} WHERE rowid = OLD.rowid;"
         insert = (
-            f"INSERT OR REPLACE INTO {_quoted(PREFIX + table)} ({columns}) "
+            f"INSERT OR REPLACE INTO {_quoted(REWRITTEN_TABLE_PREFIX + table)} ({columns}) "
             f"SELECT {columns} FROM {_quoted(table)} WHERE rowid = NEW.rowid;"
         )
         statements = {"insert": insert, "update": delete + insert, "delete": delete}
-        name = _quoted(f"{PREFIX}{table}_{event}")
+        name = _quoted(f"{REWRITTEN_TABLE_PREFIX}{table}_{event}")
         return (
             f"CREATE TRIGGER {name} AFTER {event} ON {_quoted(table)} BEGIN {statements[event]} END"
         )
@@ -104,7 +106,7 @@ class TableRewrite:
         return (_quoted(name) for _, name, *_ in columns if name != alias)
 
     def _continue(self, table: str) -> None:
-        first = f"{PREFIX}{table}_{_EVENTS[0]}"
+        first = f"{REWRITTEN_TABLE_PREFIX}{table}_{_EVENTS[0]}"
         if self._value("SELECT 1 FROM sqlite_schema WHERE name = ?", first) is None:
             self._empty(table)
         elif not self._copy(table):
@@ -123,7 +125,7 @@ class TableRewrite:
             return False
         columns = ", ".join(["rowid", *self._columns(table)])
         self._run(
-            f"INSERT OR IGNORE INTO {_quoted(PREFIX + table)} ({columns}) "
+            f"INSERT OR IGNORE INTO {_quoted(REWRITTEN_TABLE_PREFIX + table)} ({columns}) "
             f"SELECT {columns} FROM {_quoted(table)} WHERE rowid > ? AND rowid <= ? ORDER BY rowid",
             last,
             until,
@@ -133,15 +135,20 @@ class TableRewrite:
 
     def _exchange(self, table: str) -> None:
         for event in _EVENTS:
-            self._run(f"DROP TRIGGER {_quoted(f'{PREFIX}{table}_{event}')}")
+            self._run(f"DROP TRIGGER {_quoted(f'{REWRITTEN_TABLE_PREFIX}{table}_{event}')}")
         names = [table, *self._indexes(table)]
         roots = {
-            name: self._root(name) for original in names for name in (original, PREFIX + original)
+            name: self._root(name)
+            for original in names
+            for name in (original, REWRITTEN_TABLE_PREFIX + original)
         }
         (version,) = self._run("PRAGMA schema_version").fetchone()
         self._run("PRAGMA writable_schema = ON")
         for original in names:
-            for name, other in ((original, PREFIX + original), (PREFIX + original, original)):
+            for name, other in (
+                (original, REWRITTEN_TABLE_PREFIX + original),
+                (REWRITTEN_TABLE_PREFIX + original, original),
+            ):
                 self._run(
                     "UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", roots[other], name
                 )
@@ -153,7 +160,7 @@ class TableRewrite:
         return int(str(self._value("SELECT rootpage FROM sqlite_schema WHERE name = ?", name)))
 
     def _empty(self, table: str) -> None:
-        old = _quoted(PREFIX + table)
+        old = _quoted(REWRITTEN_TABLE_PREFIX + table)
         deleted = self._run(
             f"DELETE FROM {old} WHERE rowid IN (SELECT rowid FROM {old} ORDER BY rowid LIMIT ?)",
             self._size.rows,

@@ -35,13 +35,13 @@ from bot.domain import (
     TurnState,
 )
 from bot.rows import Method
-from storage.column_types import Frozen, Json, Utc, one_of
+from storage.column_types import FrozenJson, Json, Utc, enum_type
 from storage.column_types import metadata as metadata
 from storage.evaluation_tables import evaluation_gaps as evaluation_gaps
 from storage.evaluation_tables import evaluations as evaluations
 from storage.evaluation_tables import judgings as judgings
 from storage.evaluation_tables import taught_turns as taught_turns
-from storage.example_message_tables import example_marks as example_marks
+from storage.example_message_tables import example_markers as example_markers
 from storage.example_message_tables import example_messages as example_messages
 from storage.example_message_tables import example_reviews as example_reviews
 from storage.queue_tables import inbox as inbox
@@ -149,7 +149,7 @@ assistants = numbered_table(
     text_column("name"),
     text_column("name_key"),
     text_column("instructions"),
-    Column("sampling", Frozen(Sampling), nullable=False),
+    Column("sampling", FrozenJson(Sampling), nullable=False),
     Column("language", Text),
     text_column("chat_host"),
     text_column("training_host"),
@@ -224,7 +224,7 @@ examples = numbered_table(
 # Pages are in the order of ids within a state; the assistant is included for counts.
 Index(None, examples.c.workspace, examples.c.state, examples.c.id, examples.c.assistant)
 # Literals, not parameters: SQLite uses a partial index only if the query repeats its condition.
-IS_LIVING = examples.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")])
+IS_ACTIVE = examples.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")])
 IS_EDITED = examples.c.revision > literal_column("1")
 partial_index(
     "ix_examples_edited",
@@ -239,7 +239,7 @@ partial_index(
     examples.c.assistant,
     examples.c.fingerprint,
     unique=True,
-    where=IS_LIVING,
+    where=IS_ACTIVE,
 )
 partial_index(
     "uq_examples_source",
@@ -249,7 +249,7 @@ partial_index(
     examples.c.assistant,
     examples.c.method,
     unique=True,
-    where=IS_LIVING & examples.c.message.is_not(None),
+    where=IS_ACTIVE & examples.c.message.is_not(None),
 )
 _is_private = examples.c.private_text != literal_column("0")
 partial_index(
@@ -339,7 +339,7 @@ turns = numbered_table(
     Column("seconds", Float),
     Column("is_refusal", Boolean, nullable=False, server_default=false()),
     Column("question_message", Text),
-    Column("incomplete_reason", one_of(IncompleteReason)),
+    Column("incomplete_reason", enum_type(IncompleteReason)),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "event_key"),
     foreign_key("assistants", "assistant"),
@@ -352,13 +352,13 @@ Index(None, turns.c.workspace, turns.c.asker)
 Index(None, turns.c.workspace, turns.c.model)
 Index(None, turns.c.workspace, turns.c.assistant, turns.c.at)
 Index(None, turns.c.at)
-IS_WHOLE = (turns.c.state == TurnState.DONE) & turns.c.incomplete_reason.is_(None)
-"""Whether an answer is complete as in `bot.ports.metered_calls.require_whole`: not failed, cut
+IS_COMPLETE_ANSWER = (turns.c.state == TurnState.DONE) & turns.c.incomplete_reason.is_(None)
+"""Whether an answer is complete as in `bot.ports.metered_calls.require_complete`: not failed, cut
 or empty.
 """
 # Literals, as above. Forgotten turns leave the index, so that each part finds the next at once.
-HAS_WORDS = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))
-partial_index("ix_turns_words", turns.c.workspace, turns.c.channel, turns.c.thread, where=HAS_WORDS)
+HAS_TEXT = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))
+partial_index("ix_turns_words", turns.c.workspace, turns.c.channel, turns.c.thread, where=HAS_TEXT)
 
 votes = Table(
     "votes",
@@ -394,8 +394,8 @@ notices = numbered_table(
     check("versions", "version >= 1 AND delivered BETWEEN 0 AND version"),
     check("attempts", "attempts >= 0"),
 )
-IS_BEHIND = notices.c.delivered < notices.c.version
-partial_index("ix_notices_due", notices.c.due_at, where=IS_BEHIND)
+IS_UNDELIVERED = notices.c.delivered < notices.c.version
+partial_index("ix_notices_due", notices.c.due_at, where=IS_UNDELIVERED)
 Index(None, notices.c.workspace, notices.c.channel, notices.c.message)
 Index(None, notices.c.due_at)
 

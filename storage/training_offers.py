@@ -40,7 +40,7 @@ class TrainingOffers:
     async def assistants_with_offers(self) -> Sequence[Assistant]:
         return [assistant_of(row) for row in await self._connection.fetch_pages(_OFFERED)]
 
-    async def new_rows(
+    async def count_new_rows(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,
@@ -65,9 +65,9 @@ class TrainingOffers:
         )
         counted = select(func.count()).select_from(examples).where(condition, is_trainable())
         counted = counted.where(~is_must_answer, ~is_learned)
-        return int((await self._connection.run(counted)).scalar_one())
+        return int((await self._connection.execute(counted)).scalar_one())
 
-    async def is_made(
+    async def was_posted(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method, state: int
     ) -> bool:
         condition = exists().where(
@@ -76,9 +76,9 @@ class TrainingOffers:
             training_offers.c.method == method,
             training_offers.c.state == state,
         )
-        return bool((await self._connection.run(select(condition))).scalar())
+        return bool((await self._connection.execute(select(condition))).scalar())
 
-    async def make(
+    async def record_posted(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,
@@ -87,9 +87,9 @@ class TrainingOffers:
         *,
         at: datetime,
     ) -> bool:
-        if not await self._connection.has(assistants, workspace, assistant):
+        if not await self._connection.row_exists(assistants, workspace, assistant):
             return False
         insert = self._connection.insert(training_offers).values(
             workspace=workspace, assistant=assistant, method=method, state=state, at=at
         )
-        return await self._connection.run_counting(insert.on_conflict_do_nothing()) > 0
+        return await self._connection.execute_counting_rows(insert.on_conflict_do_nothing()) > 0

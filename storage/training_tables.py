@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from bot.domain import Estimate, Hyperparameters, ModelKind, Phase, RequestedAction, Split
 from bot.rows import Method
-from storage.column_types import Frozen, Json, Utc, metadata, one_of
+from storage.column_types import FrozenJson, Json, Utc, enum_type, metadata
 from storage.table_helpers import (
     boolean_column,
     check,
@@ -72,11 +72,11 @@ jobs = numbered_table(
     text_column("host"),
     text_column("base"),
     enum_column("method", Method),
-    Column("hyperparameters", Frozen(Hyperparameters), nullable=False),
+    Column("hyperparameters", FrozenJson(Hyperparameters), nullable=False),
     Column("suffix", Text),
     Column("seed", BigInteger),
     boolean_column("use_when_done"),
-    Column("estimate", Frozen(Estimate), nullable=False),
+    Column("estimate", FrozenJson(Estimate), nullable=False),
     enum_column("phase", Phase),
     enum_column("requested_action", RequestedAction, nullable=True, constraint="wish"),
     Column("training_file", Text),
@@ -212,7 +212,7 @@ training_offers = Table(
     metadata,
     text_column("workspace"),
     integer_column("assistant"),
-    Column("method", one_of(Method), nullable=False),
+    Column("method", enum_type(Method), nullable=False),
     integer_column("state"),
     Column("at", Utc, nullable=False),
     PrimaryKeyConstraint("assistant", "method", "state"),

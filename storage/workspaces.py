@@ -34,7 +34,7 @@ class Workspaces:
         self._connection = connection
 
     async def find(self, workspace: WorkspaceId) -> Workspace | None:
-        row = await self._connection.first(_FIND, workspace=workspace)
+        row = await self._connection.fetch_first(_FIND, workspace=workspace)
         return None if row is None else _workspace(row)
 
     async def add(self, workspace: Workspace) -> None:
@@ -50,7 +50,7 @@ class Workspaces:
             "must_mask": workspace.must_mask,
         }
         insert = self._connection.insert(workspaces).values(values)
-        await self._connection.run(insert.on_conflict_do_nothing())
+        await self._connection.execute(insert.on_conflict_do_nothing())
 
     async def page(
         self,
@@ -64,23 +64,23 @@ class Workspaces:
             query = query.where(workspaces.c.is_allowed == is_allowed)
         if after is not None:
             query = query.where(workspaces.c.id > after)
-        return [_workspace(row) for row in await self._connection.rows(query, most=limit)]
+        return [_workspace(row) for row in await self._connection.fetch_rows(query, most=limit)]
 
     async def count(self) -> int:
         counted = select(func.count()).select_from(workspaces)
-        return int((await self._connection.run(counted)).scalar_one())
+        return int((await self._connection.execute(counted)).scalar_one())
 
-    async def list_removed(self) -> Sequence[Workspace]:
+    async def list_removed_or_closed(self) -> Sequence[Workspace]:
         return [_workspace(row) for row in await self._connection.fetch_pages(_REMOVED)]
 
-    async def report_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
+    async def record_reported_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
         is_open = and_(
             workspaces.c.id == workspace,
             workspaces.c.removal_reported_at.is_(None),
             workspaces.c.closed_at.is_(None),
         )
         reported = update(workspaces).where(is_open).values(removal_reported_at=at)
-        await self._connection.run(reported)
+        await self._connection.execute(reported)
 
     async def close(self, workspace: WorkspaceId, *, at: datetime) -> None:
         await self._set(workspace, removal_reported_at=None, closed_at=at)
@@ -97,11 +97,15 @@ class Workspaces:
         self,
         workspace: WorkspaceId,
         *,
-        person: int | None,
-        whole: int | None,
-        training: float | None = None,
+        person_cap: int | None,
+        workspace_cap: int | None,
+        training_cap: float | None = None,
     ) -> None:
-        caps = {"person_cap": person, "workspace_cap": whole, "training_cap": training}
+        caps = {
+            "person_cap": person_cap,
+            "workspace_cap": workspace_cap,
+            "training_cap": training_cap,
+        }
         await self._set(workspace, **caps)
 
     async def set_allowed(self, workspace: WorkspaceId, is_allowed: bool) -> None:
@@ -111,11 +115,11 @@ class Workspaces:
         await self._set(workspace, must_mask=must_mask)
 
     async def set_retention(
-        self, workspace: WorkspaceId, *, everything: int | None, unapproved: int | None
+        self, workspace: WorkspaceId, *, keep_days: int | None, keep_unapproved_days: int | None
     ) -> None:
-        await self._set(workspace, keep_days=everything, keep_unapproved_days=unapproved)
+        await self._set(workspace, keep_days=keep_days, keep_unapproved_days=keep_unapproved_days)
 
-    async def with_retention(self) -> Sequence[Workspace]:
+    async def list_with_retention(self) -> Sequence[Workspace]:
         limited = or_(
             workspaces.c.keep_days.is_not(None), workspaces.c.keep_unapproved_days.is_not(None)
         )
@@ -125,21 +129,23 @@ class Workspaces:
     async def rename(self, workspace: WorkspaceId, name: str) -> None:
         await self._set(workspace, name=name)
 
-    async def erase_part(self, workspace: WorkspaceId, *, first: int = 0, limit: int = 500) -> int:
+    async def erase_part(
+        self, workspace: WorkspaceId, *, first_table: int = 0, limit: int = 500
+    ) -> int:
         self._connection.has_erased = True
         # Deletes rows that were added meanwhile to emptied tables before the last row.
-        passes = (range(first, _LAST), range(_LAST), [_LAST])
+        passes = (range(first_table, _LAST), range(_LAST), [_LAST])
         for number in itertools.chain(*passes):
             table = _ERASED[number]
             owner = workspaces.c.id if table is workspaces else table.c.workspace
             rows = among_first(table, owner == workspace, limit=limit)
-            if await self._connection.run_counting(delete(table).where(rows)):
+            if await self._connection.execute_counting_rows(delete(table).where(rows)):
                 return number
         return -1
 
     async def _set(self, workspace: WorkspaceId, **values: float | str | datetime | None) -> None:
         condition = workspaces.c.id == workspace
-        await self._connection.run(update(workspaces).where(condition).values(values))
+        await self._connection.execute(update(workspaces).where(condition).values(values))
 
 
 def _workspace(row: Row[Any]) -> Workspace:

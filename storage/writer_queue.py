@@ -17,7 +17,7 @@ class PriorityLock:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def turn(self, *, is_urgent: bool) -> AsyncIterator[None]:
+    async def acquire(self, *, is_urgent: bool) -> AsyncIterator[None]:
         if self._is_taken:
             await self._wait(self._urgent if is_urgent else self._waiting)
         self._is_taken = True

@@ -67,7 +67,7 @@ class Scene:
     @property
     def surface(self) -> Surface:
         assert self.app is not None
-        return self.app.surfaces.of(TEAM)
+        return self.app.surfaces.surface_of(TEAM)
 
     async def greeted(self) -> None:
         """The welcome stands, and what comes after it is looked at alone."""

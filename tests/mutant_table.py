@@ -125,7 +125,7 @@ MUTANTS = (
     ),
     Mutant(
         "storage/outbox.py",
-        "not_(IS_BEHIND), not_(about_open)",
+        "not_(IS_UNDELIVERED), not_(about_open)",
         "not_(about_open)",
         ("tests/test_retention.py::test_only_what_is_old_and_closed_goes",),
     ),
@@ -233,7 +233,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/private_text/id_numbers.py",
-        "and is_luhn(compact[:length]):",
+        "and passes_luhn_check(compact[:length]):",
         ":",
         ("tests/test_private_text.py",),
     ),

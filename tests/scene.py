@@ -427,7 +427,7 @@ class Scene:
 
     async def _is_settled(self) -> bool:
         async with self.database.reading() as records:
-            is_removing = bool(await records.jobs.list_expiring())
+            is_removing = bool(await records.jobs.list_awaiting_file_deletion())
         return not is_removing and await self.app.is_idle(LOCAL)
 
     # Hearing

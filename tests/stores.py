@@ -205,15 +205,15 @@ async def freeze(
     records: Records, workspace: WorkspaceId, assistant: AssistantId, rows: Sequence[SnapshotRow]
 ) -> Snapshot:
     training = sum(row.split is Split.TRAIN for row in rows)
-    made = await records.snapshots.begin(
+    made = await records.snapshots.create(
         workspace,
         assistant,
         Method.SUPERVISED,
-        training=training,
-        validation=len(rows) - training,
+        training_rows=training,
+        validation_rows=len(rows) - training,
         at=NOW,
     )
-    await records.snapshots.append(workspace, made.id, rows, first=0)
+    await records.snapshots.append_rows(workspace, made.id, rows, first_position=0)
     return made
 
 
@@ -250,4 +250,4 @@ def a_synthetic_run(assistant: AssistantId) -> SyntheticRun:
 async def erase_workspace(records: Records, workspace: WorkspaceId) -> None:
     at = 0
     while at >= 0:
-        at = await records.workspaces.erase_part(workspace, first=at)
+        at = await records.workspaces.erase_part(workspace, first_table=at)

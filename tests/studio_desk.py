@@ -27,7 +27,7 @@ class Desk:
         return await self._scene.app.handle_for_page(self._event(what, by))
 
     async def query(self, action: str, *, by: Person = OWNER) -> Reply:
-        return await self._scene.app.query(self._event(ButtonClicked(action), by))
+        return await self._scene.app.handle_read_only(self._event(ButtonClicked(action), by))
 
     async def listing(self, **options: str) -> Listing:
         reply = await self.ask(CommandInvoked("examples", options))

@@ -127,7 +127,7 @@ async def fill(records: Records) -> None:
     await records.examples.add(HOME, pointer, at=NOW)
     snapshot = await frozen(records, assistant.id, f"{MARKER} train", f"{MARKER} held")
     job = await records.jobs.add(HOME, replace(a_job(snapshot), place=Place(HOME, THERE)))
-    await records.jobs.change(HOME, job.id, when=None, phase=Phase.SUCCEEDED, model=TUNED)
+    await records.jobs.update_if(HOME, job.id, when=None, phase=Phase.SUCCEEDED, model=TUNED)
     await records.jobs.add(
         HOME,
         replace(a_job(snapshot, "start-2"), place=Place(HOME, THERE), phase=Phase.ESTIMATED),
@@ -137,7 +137,7 @@ async def fill(records: Records) -> None:
     turn = replace(a_turn(assistant.id), place=Place(HOME, THERE), question=MARKER, reply=MARKER)
     turn = replace(turn, reply_message=MessageId("200.1"), state=TurnState.DONE)
     kept = await records.turns.add(HOME, turn)
-    await records.turns.vote(HOME, Vote(kept.id, ANN, -1, MARKER, NOW))
+    await records.turns.put_vote(HOME, Vote(kept.id, ANN, -1, MARKER, NOW))
 
 
 @pytest.fixture

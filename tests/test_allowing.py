@@ -137,7 +137,7 @@ async def trainable(scene: Scene) -> int:
     async with scene.database.reading() as records:
         assistant = await records.assistants.default(SLACK)
         assert assistant is not None
-        found = records.examples.trainable(SLACK, assistant.id, Method.SUPERVISED)
+        found = records.examples.iterate_trainable(SLACK, assistant.id, Method.SUPERVISED)
         return len([example async for example in found])
 
 

@@ -14,7 +14,7 @@ from attune.bootstrap import App
 from bot.domain import ChannelId, ExampleFilter, Place, UserId, WorkspaceId
 from bot.events import FormSubmitted
 from bot.examples.row_texts import readable_texts
-from bot.ports.surface import CanDescribe
+from bot.ports.surface import CanFetchUser
 from bot.replies import Field, FieldKind, Form
 from bot.words import Words
 from tests.discord_scene import HERE
@@ -213,10 +213,10 @@ async def test_people_channels_and_times_are_called_as_the_platform_calls_them(
 
 async def test_a_member_of_a_server_is_asked_for_once_in_a_while(in_discord: DiscordScene) -> None:
     surface = in_discord.surface
-    assert isinstance(surface, CanDescribe)
+    assert isinstance(surface, CanFetchUser)
     before = len(in_discord.discord.called(MEMBER))
 
-    described = [await surface.describe(HERE, UserId(user)) for user in (ANN, ANN, BEN, ANN)]
+    described = [await surface.fetch_user(HERE, UserId(user)) for user in (ANN, ANN, BEN, ANN)]
 
     assert [one.name for one in described] == ["name-102", "name-102", "name-103", "name-102"]
     assert len(in_discord.discord.called(MEMBER)) - before == 2

@@ -94,7 +94,7 @@ async def received(
                 kept = await records.turns.add(LOCAL, turn)
                 if value:
                     vote = Vote(kept.id, UserId(f"u{number}"), value, None, scene.clock.now())
-                    await records.turns.vote(LOCAL, vote)
+                    await records.turns.put_vote(LOCAL, vote)
 
 
 def people(canary: Canary, *, drawn: bool, count: int = 1) -> list[str]:

@@ -311,7 +311,7 @@ def test_whoever_is_in_no_list_is_known_from_their_messages() -> None:
 
     assert export.people["U9"].name == "Zoe"
     assert export.people["U9"].team == "T9"
-    assert export.left_out == Counter()
+    assert export.left_out_counts == Counter()
 
 
 def test_a_long_export_is_read_in_little_memory() -> None:

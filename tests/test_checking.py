@@ -11,8 +11,8 @@ from bot.check_results import CheckKind
 from bot.domain import LOCAL, ChannelId, ExampleState, NewExample, Origin, Place
 from bot.events import ButtonClicked, CommandInvoked
 from bot.example_checks.checks import advised_example_counts
-from bot.example_checks.near_duplicates import near_pairs
-from bot.examples.row_texts import exchange_row
+from bot.example_checks.near_duplicates import find_near_duplicates
+from bot.examples.row_texts import question_answer_row
 from bot.language_detection import detect_language
 from bot.prompts import last_exchange
 from bot.replies import Listing
@@ -223,7 +223,7 @@ def test_all_near_copies_among_many_texts_are_found_without_all_pairs() -> None:
     long_enough = [pair for pair in planted if len(texts[pair[0]].split()) > 9]
 
     begun = time.process_time()
-    found = set(near_pairs(texts))
+    found = set(find_near_duplicates(texts))
 
     assert [pair for pair in long_enough if pair not in found] == []
     # Each with each would be eighteen million comparisons.
@@ -288,7 +288,7 @@ async def test_the_nearest_example_is_found_however_many_came_before(
                 assistant.id,
                 Method.SUPERVISED,
                 ExampleState.APPROVED,
-                exchange_row(*pair),
+                question_answer_row(*pair),
                 Origin.IMPORT,
             )
             for pair in pairs

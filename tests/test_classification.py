@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.rows.classification_metrics import OTHER, accuracy, confusion_of, metrics_of
+from bot.rows.classification_metrics import OTHER_LABEL, accuracy, label_metrics
 
 LABELS = ["ham", "spam", "unsure"]
 PAIRS = st.lists(
@@ -22,19 +22,19 @@ def test_they_are_as_scikit_learn_reckons_them(pairs: list[tuple[str, str]], bet
     )
 
     expected = [one for one, _ in pairs]
-    said = [two if two in LABELS else OTHER for _, two in pairs]
-    known = [*LABELS, OTHER]
+    said = [two if two in LABELS else OTHER_LABEL for _, two in pairs]
+    known = [*LABELS, OTHER_LABEL]
     precision, recall, f_beta, count = precision_recall_fscore_support(
         expected, said, beta=beta, labels=LABELS, zero_division=0
     )
 
-    confusion = confusion_of(pairs, LABELS)
+    confusion = confusion_matrix(pairs, LABELS)
 
     assert accuracy(confusion) == pytest.approx(accuracy_score(expected, said))
     table = confusion_matrix(expected, said, labels=known)
     assert [list(confusion[label].values()) for label in LABELS] == table[:3].tolist()
     for at, label in enumerate(LABELS):
-        found = metrics_of(confusion, label, betas=(beta,))
+        found = label_metrics(confusion, label, betas=(beta,))
         assert (found.precision, found.recall, found.f_beta[beta], found.count) == pytest.approx(
             (precision[at], recall[at], f_beta[at], count[at])
         )

@@ -43,7 +43,7 @@ async def test_a_dataset_card_says_what_is_in_it_and_quotes_no_row(scene: Scene)
     await teach(scene, "什么时候开门", "我们早上九点开门，晚上六点关门。")
     await teach(scene, "and the door", SECRET)
     async with scene.store.writing() as records:
-        await records.examples.hold_out(LOCAL, [ExampleId(2)], held_out=True)
+        await records.examples.set_held_out(LOCAL, [ExampleId(2)], held_out=True)
 
     document = await tell(scene, "export format:dataset")
 
@@ -134,7 +134,7 @@ async def test_what_is_deleted_by_its_age_is_said_before(scene: Scene) -> None:
     assert isinstance(off, Card)
     await press(scene, off.buttons[0].action)
     async with scene.store.reading() as records:
-        assert await records.workspaces.with_retention() == []
+        assert await records.workspaces.list_with_retention() == []
         assert await records.examples.count(LOCAL, ExampleFilter()) == 3
 
 

@@ -25,7 +25,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import FormSubmitted
-from bot.examples.row_texts import editable_texts, with_parts
+from bot.examples.row_texts import editable_texts, replace_texts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.discord_scene import TEAM, Scene
@@ -102,7 +102,7 @@ def test_a_form_saved_unchanged_changes_nothing_or_is_not_opened(contents: list[
     check_modal(drawn)
     back = submitted(as_discord_sends_it(drawn))
 
-    assert with_parts(row, back.values) == row
+    assert replace_texts(row, back.values) == row
 
 
 def test_what_fits_is_opened_here() -> None:

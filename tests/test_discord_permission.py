@@ -264,7 +264,7 @@ async def test_a_deleted_message_takes_its_example_along(in_discord: Scene, is_b
     await in_discord.settled()
     assert in_discord.app is not None
     async with in_discord.app.store.reading() as records:
-        assert await records.examples.by_author(TEAM, UserId(BEN)) == []
+        assert await records.examples.list_ids_by_author(TEAM, UserId(BEN)) == []
 
 
 async def test_a_deleted_channel_takes_its_examples_along(in_discord: Scene) -> None:

@@ -137,7 +137,7 @@ async def test_a_model_of_another_host_that_is_in_use_spends_nothing(unlisted: S
             host=HostName("default"),
             by=UserId(ADMIN),
             at=datetime.now(UTC),
-            after=None,
+            previous_model=None,
         )
 
     unlisted.discord.mention(ANN, GENERAL, "hello")

@@ -274,7 +274,7 @@ async def test_frames_that_may_not_be_shown_become_words(in_discord: Scene) -> N
 
 
 async def test_what_is_gone_is_fetched_as_nothing(in_discord: Scene) -> None:
-    assert await in_discord.surface.fetch(HERE, MessageId("1")) is None
+    assert await in_discord.surface.fetch_message(HERE, MessageId("1")) is None
 
 
 async def test_typing_shows_while_a_slow_model_thinks(in_discord: Scene) -> None:

@@ -56,7 +56,7 @@ async def inbox(scene: Scene) -> list[str]:
 async def answered(scene: Scene) -> Turn:
     """The turn whose answer is the second message of the room."""
     async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
+        turn = await records.turns.by_reply_message(LOCAL, GENERAL, MessageId("2"))
     assert turn is not None
     return turn
 
@@ -65,7 +65,7 @@ async def promise(scene: Scene, what: EventContent, *, key: str, age: float = 0.
     """An event that was acknowledged before the process died."""
     event = scene.event(what, key=key)
     async with scene.database.writing() as records:
-        await records.inbox.receive(
+        await records.inbox.add(
             LOCAL,
             key,
             message_key=event.message_key,
@@ -380,7 +380,7 @@ async def test_an_event_that_kills_the_process_each_time_is_given_up(scene: Scen
 
 async def test_an_event_that_cannot_be_read_does_not_stop_the_start(scene: Scene) -> None:
     async with scene.database.writing() as records:
-        await records.inbox.receive(
+        await records.inbox.add(
             LOCAL, "old", message_key=None, payload='{"what": "of old"}', at=scene.clock.now()
         )
     await promise(scene, CommandInvoked("status"), key="e1")

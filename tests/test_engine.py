@@ -191,10 +191,10 @@ async def test_a_service_that_ends_stops_its_installation(
         asyncio.timeout(100),
         running_app(Settings.model_validate({"ATTUNE_DATA_DIR": str(tmp_path)})) as service,
     ):
-        service.engine.start()
+        service.engine.start_install()
         await begun.wait()
 
-    assert service.engine.progress() is None
+    assert service.engine.install_progress() is None
 
 
 async def test_two_installations_at_once_are_one_too_many(tmp_path: Path) -> None:
@@ -331,11 +331,11 @@ def test_a_host_without_a_model_is_no_host(tmp_path: Path) -> None:
     hosts = configured_hosts(settings, TunerAddress("http://127.0.0.1:9", "none"))
     workspace = Workspace(LOCAL, "", Sources.OUTSIDE)
 
-    assert "local" not in hosts.usable(workspace)
+    assert "local" not in hosts.usable_names(workspace)
     with pytest.raises(NotFound):
-        hosts.paid(HostName("local"), workspace)
+        hosts.get_paid(HostName("local"), workspace)
     hosts.set_installed_models(["Tiny"])
-    assert hosts.paid(HostName("local"), workspace).bases == ("Tiny",)
+    assert hosts.get_paid(HostName("local"), workspace).bases == ("Tiny",)
 
 
 class FakeEngine:
@@ -349,7 +349,7 @@ class FakeEngine:
     async def plan_install(self) -> InstallPlan:
         return InstallPlan("Tiny", "MIT", "model 1.0", 500 * 1024**2, 2 * 1024**3, has_gpu=False)
 
-    def models(self) -> Sequence[InstalledModel]:
+    def installed_models(self) -> Sequence[InstalledModel]:
         return self.installed
 
     async def training_memory(
@@ -364,16 +364,16 @@ class FakeEngine:
     ) -> MemoryEstimate | None:
         return None
 
-    def progress(self) -> InstallProgress | None:
+    def install_progress(self) -> InstallProgress | None:
         return self.running
 
-    def last_failure(self) -> EngineError | None:
+    def last_install_error(self) -> EngineError | None:
         return self.failed
 
-    def start(self) -> None:
+    def start_install(self) -> None:
         self.running = InstallProgress(InstallStep.TORCH, 1024**2, 4 * 1024**2)
 
-    async def cancel(self) -> None:
+    async def cancel_install(self) -> None:
         self.running = None
 
 

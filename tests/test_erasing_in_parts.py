@@ -84,8 +84,8 @@ async def test_nothing_of_one_persons_is_read_in_one_go(
     shown = (await scene.examples())[0]
     async with scene.store.writing() as records:
         for message in MESSAGES:
-            await records.example_cards.put(LOCAL, Place(LOCAL, GENERAL), message, [shown.id])
-    lengths, rows = [], Connection.rows
+            await records.example_cards.put_card(LOCAL, Place(LOCAL, GENERAL), message, [shown.id])
+    lengths, rows = [], Connection.fetch_rows
 
     async def counted(
         connection: Connection, statement: Select[Any], *, most: int
@@ -95,7 +95,7 @@ async def test_nothing_of_one_persons_is_read_in_one_go(
         lengths.append(0 if "FROM notices" in str(statement) else len(found))
         return found
 
-    monkeypatch.setattr(Connection, "rows", counted)
+    monkeypatch.setattr(Connection, "fetch_rows", counted)
 
     async def ask(what: EventContent) -> Reply:
         return await scene.app.handle_for_page(scene.event(what, key=str(what), by=ANN))

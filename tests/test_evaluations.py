@@ -33,7 +33,7 @@ from bot.evaluation import answer_scores
 from bot.evaluation.report import load_report
 from bot.events import ButtonClicked
 from bot.replies import Document, Listing, ListingRow, Tone
-from bot.rows.classification_metrics import metrics_of
+from bot.rows.classification_metrics import label_metrics
 from bot.significance import Interval, Verdict
 from tests.fakes.faults import (
     Call,
@@ -422,7 +422,7 @@ async def test_an_evaluation_is_paid_from_the_money_for_training(scene: Scene) -
     await scene.grant("tim", Role.TRAINER)
     for price, why in ((None, "nobody knows the price at “sandbox”"), (3.0, "This costs $3.00")):
         async with scene.store.writing() as records:
-            await records.evaluations.change(LOCAL, number, when=is_estimate, price=price)
+            await records.evaluations.update_if(LOCAL, number, when=is_estimate, price=price)
         await scene.handle(scene.event(ButtonClicked(confirm), key=f"{price}", by="tim"))
         assert why in await scene.last()
     await scene.command("admin budget training:5")
@@ -740,7 +740,7 @@ async def test_labels_are_measured_as_a_classifier(scene: Scene) -> None:
     by_sklearn = precision_recall_fscore_support(
         [row["taught"] for row in own], said, labels=["spam"], zero_division=0
     )
-    metrics = metrics_of(confusion, "spam")
+    metrics = label_metrics(confusion, "spam")
     reported = (metrics.precision, metrics.recall, metrics.f_beta[1.0], metrics.count)
     assert reported == pytest.approx([float(one[0]) for one in by_sklearn])
     await scene.click("All measures", on=await scene.number_of("Evaluation 1: "))

@@ -133,7 +133,7 @@ async def test_what_cannot_be_read_any_more_is_not_trained_on_until_somebody_loo
     async def away(*given: object) -> None:
         raise SurfaceError(message="away")
 
-    monkeypatch.setattr(scene.app.room, "fetch", away)
+    monkeypatch.setattr(scene.app.room, "fetch_message", away)
     await edit(scene, 1, f"{MARKER}?")
 
     assert (await only(scene)).state is ExampleState.PROPOSED
@@ -144,7 +144,7 @@ async def test_what_cannot_be_read_any_more_is_not_trained_on_until_somebody_loo
 
 async def turn(scene: Scene) -> Turn:
     async with scene.database.reading() as records:
-        found = await records.turns.by_question(LOCAL, GENERAL, MessageId("1"))
+        found = await records.turns.by_question_message(LOCAL, GENERAL, MessageId("1"))
     assert found is not None
     return found
 
@@ -209,7 +209,7 @@ async def test_many_messages_deleted_at_once_are_all_followed(scene: Scene) -> N
 
     assert (await only(scene)).row is None
     async with scene.database.reading() as records:
-        found = await records.turns.by_question(LOCAL, GENERAL, asked)
+        found = await records.turns.by_question_message(LOCAL, GENERAL, asked)
     assert found is not None
     assert found.question == ""
 

@@ -18,7 +18,7 @@ from bot.domain import LOCAL, ExampleState, Grant, Phase, Place, Role, User, Use
 from bot.events import ButtonClicked, CommandInvoked, Event, EventContent, FormSubmitted
 from bot.replies import Card, Reply, Text
 from bot.rows import Method
-from storage.personal_data import PERSONAL
+from storage.personal_data import PERSONAL_COLUMNS
 from storage.tables import metadata
 from tests.scene import GENERAL, Scene
 from tests.waiting import until
@@ -40,7 +40,7 @@ def test_every_column_that_names_a_person_is_known_to_their_data() -> None:
         if column.name in PERSON_COLUMNS
     }
 
-    known = {f"{c.table.name}.{c.name}" for columns in PERSONAL.values() for c in columns}
+    known = {f"{c.table.name}.{c.name}" for columns in PERSONAL_COLUMNS.values() for c in columns}
     assert named - OTHER_ITEMS == known
 
 
@@ -197,12 +197,12 @@ async def test_tokens_of_the_workspace_stay_counted_and_a_no_stays_a_no(scene: S
     await scene.command("consent off", by="mina")
     async with scene.database.reading() as records:
         day = scene.clock.now().date()
-        _, before = await records.daily_tokens.spent(LOCAL, UserId("mina"), day)
+        _, before = await records.daily_tokens.tokens_of_day(LOCAL, UserId("mina"), day)
 
     await forget(scene)
 
     async with scene.database.reading() as records:
-        own, whole = await records.daily_tokens.spent(LOCAL, UserId("mina"), day)
+        own, whole = await records.daily_tokens.tokens_of_day(LOCAL, UserId("mina"), day)
         held = await records.consents.get(LOCAL, UserId("mina"))
     assert (own, whole) == (0, before)
     assert held is not None
@@ -223,7 +223,7 @@ async def ask(built: App, what: EventContent, *, by: User, key: str) -> Reply:
 async def until_forgotten(built: App) -> None:
     async def is_forgotten() -> bool:
         async with built.store.reading() as records:
-            waiting = await records.jobs.list_expiring()
+            waiting = await records.jobs.list_awaiting_file_deletion()
             assistant = await records.assistants.default(LOCAL)
             assert assistant is not None
             models = await records.models.all(LOCAL, assistant.id)
@@ -265,7 +265,7 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
             told = await ask(built, what, by=MINA, key=f"teach{number}")
             assert isinstance(told, Text), told
         async with built.store.writing() as records:
-            found = await records.examples.by_author(LOCAL, MINA.id)
+            found = await records.examples.list_ids_by_author(LOCAL, MINA.id)
             at, approved = built.clock.now(), ExampleState.APPROVED
             await records.examples.set_state(LOCAL, found, approved, at=at)
         started = await ask(

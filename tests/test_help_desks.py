@@ -471,7 +471,7 @@ def test_a_table_with_one_row_a_ticket_is_freed_of_what_belongs_to_mails() -> No
 
     plan = planned(file)
 
-    assert plan.are_mails
+    assert plan.strips_mail_parts
     assert not plan.is_sure
     assert said(file)[0] == [
         (U, "how much is a tube?"),

@@ -205,10 +205,10 @@ async def test_chat_may_be_elsewhere_with_a_key_of_its_own() -> None:
         )
         hosts = ConfiguredHosts([lab], keys={"LAB": there.key, "CHAT": here.key})
 
-        found = await hosts.get(HostName("lab")).check()
+        found = await hosts.get(HostName("lab")).check_access()
 
         await hosts.close()
-    assert (found.models, found.refusal) == (1, None)
+    assert (found.model_count, found.refusal) == (1, None)
     assert [asked.route for asked in here.asked] == ["GET /models"]
     assert [asked.route for asked in there.asked] == [JOBS]
 

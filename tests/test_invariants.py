@@ -135,8 +135,8 @@ async def test_forgetting_a_person_erases_what_they_wrote_everywhere(scene: Scen
     await forget(scene, "mina")
 
     async with scene.database.reading() as records:
-        assert await records.turns.count_by(LOCAL, UserId("mina")) == 0
-        assert await records.examples.by_author(LOCAL, UserId("mina")) == []
+        assert await records.turns.count_by_asker(LOCAL, UserId("mina")) == 0
+        assert await records.examples.list_ids_by_author(LOCAL, UserId("mina")) == []
     assert len(await scene.examples(ExampleState.APPROVED)) == 12
 
 
@@ -305,7 +305,7 @@ async def test_whoever_is_cancelled_leaves_no_open_transaction(scene: Scene, pau
     await asyncio.gather(*scene.app.running_tasks, return_exceptions=True)
 
     async with asyncio.timeout(2), scene.store.writing() as records:
-        await records.inbox.forget_before(scene.clock.now())
+        await records.inbox.delete_finished_before(scene.clock.now())
 
 
 async def test_the_watcher_can_be_cancelled_while_a_host_is_silent(scene: Scene) -> None:

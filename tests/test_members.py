@@ -22,7 +22,7 @@ async def all_delivered(scene: Scene) -> None:
 
     async def is_empty() -> bool:
         async with store.reading() as records:
-            return not await records.outbox.due(now=datetime.now(UTC) + timedelta(days=1))
+            return not await records.outbox.list_due(now=datetime.now(UTC) + timedelta(days=1))
 
     await until(is_empty)
 

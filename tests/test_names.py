@@ -18,10 +18,10 @@ KNOWN = User(UserId("U5"), "mia")
 class Telephone(FakePlatform):
     """A platform that knows its people and channels."""
 
-    async def find_person(self, place: Place, said: str) -> User | None:
-        return KNOWN if said == KNOWN.id else None
+    async def find_person(self, place: Place, typed: str) -> User | None:
+        return KNOWN if typed == KNOWN.id else None
 
-    async def find_channel(self, place: Place) -> bool:
+    async def has_channel(self, place: Place) -> bool:
         return place.channel == self.channel
 
 

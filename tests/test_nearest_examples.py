@@ -18,7 +18,7 @@ from bot.domain import (
     UserId,
 )
 from bot.events import ButtonClicked
-from bot.examples.row_texts import exchange_row
+from bot.examples.row_texts import question_answer_row
 from bot.prompts import last_exchange
 from bot.replies import Listing
 from bot.rows import Method
@@ -36,7 +36,7 @@ async def teach(scene: Scene, *pairs: tuple[str, str]) -> None:
         approved = ExampleState.APPROVED
         rows = [
             NewExample(
-                assistant.id, Method.SUPERVISED, approved, exchange_row(*pair), Origin.IMPORT
+                assistant.id, Method.SUPERVISED, approved, question_answer_row(*pair), Origin.IMPORT
             )
             for pair in pairs
         ]
@@ -89,10 +89,10 @@ async def test_what_changed_since_the_last_question_counts_at_once(scene: Scene)
     assert await nearest(scene, "what is the price of bread", count=1) == ["How much is a loaf?"]
 
     async with scene.store.writing() as records:
-        edited = exchange_row("Where can I park my bicycle?", "Behind the house.")
+        edited = question_answer_row("Where can I park my bicycle?", "Behind the house.")
         now = scene.clock.now()
         (stamps,) = [e for e in await scene.examples() if asked_of(e) == "Do you sell stamps?"]
-        await records.examples.revise(LOCAL, stamps.id, edited, UserId("ann"), at=now)
+        await records.examples.add_revision(LOCAL, stamps.id, edited, UserId("ann"), at=now)
     await teach(scene, ("Is there a toilet?", "At the back."))
 
     assert await nearest(scene, "bike parking", count=1) == ["Where can I park my bicycle?"]

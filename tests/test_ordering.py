@@ -36,8 +36,8 @@ class HeldFetch:
     def __init__(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_asked = asyncio.Event()
         self.may_go = asyncio.Event()
-        self._fetch = scene.app.room.fetch
-        monkeypatch.setattr(scene.app.room, "fetch", self._held)
+        self._fetch = scene.app.room.fetch_message
+        monkeypatch.setattr(scene.app.room, "fetch_message", self._held)
 
     async def _held(self, place: Place, message: MessageId) -> Message | None:
         if not self.is_asked.is_set() and message == ANSWER:
@@ -54,7 +54,7 @@ async def send(scene: Scene, what: EventContent, key: str) -> asyncio.Task[None]
 
 async def votes(scene: Scene, message: MessageId = ANSWER) -> int:
     async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, message)
+        turn = await records.turns.by_reply_message(LOCAL, GENERAL, message)
         assert turn is not None
         return len(await records.turns.votes(LOCAL, turn.id))
 
@@ -102,7 +102,7 @@ async def test_an_edit_that_comes_while_a_mark_is_worked_on_is_followed(
 ) -> None:
     await scene.say("when do you open?", by="mina")
     await scene.do("/reply 1 at nine", by="ada")
-    fetched = scene.app.room.fetch
+    fetched = scene.app.room.fetch_message
     held = HeldFetch(scene, monkeypatch)
 
     async def fetch_first(place: Place, message: MessageId) -> Message | None:
@@ -110,7 +110,7 @@ async def test_an_edit_that_comes_while_a_mark_is_worked_on_is_followed(
         await held._held(place, message)
         return said
 
-    monkeypatch.setattr(scene.app.room, "fetch", fetch_first)
+    monkeypatch.setattr(scene.app.room, "fetch_message", fetch_first)
     mark = await send(scene, ReactionChanged(ANSWER, "🎓"), "mark")
     await held.is_asked.wait()
     await scene.app.room.edit_as_person(2, "at ten")
@@ -173,7 +173,7 @@ async def promise_vote(scene: Scene) -> None:
     event = scene.event(ReactionChanged(ANSWER, "👍"), key="before")
     database = await Database.open(f"sqlite:///{scene.folder}/attune.db")
     async with database.writing() as records:
-        await records.inbox.receive(
+        await records.inbox.add(
             LOCAL, event.key, message_key=None, payload=to_json(event), at=scene.clock.now()
         )
     await database.close()
@@ -267,7 +267,7 @@ async def test_a_click_waits_for_the_effect_of_the_one_before_and_not_for_its_wh
 
 async def value_of(scene: Scene, message: MessageId) -> int:
     async with scene.database.reading() as records:
-        turn = await records.turns.by_message(SLACK, scene.slack.channel, message)
+        turn = await records.turns.by_reply_message(SLACK, scene.slack.channel, message)
         assert turn is not None
         (vote,) = await records.turns.votes(SLACK, turn.id)
     return vote.value

@@ -34,7 +34,7 @@ class Outbox:
         self.clock = MovedClock()
         self.is_on = True
 
-    def of(self, workspace: WorkspaceId) -> Surface:
+    def surface_of(self, workspace: WorkspaceId) -> Surface:
         if not self.is_on:
             raise PlaceClosed
         return self.platform

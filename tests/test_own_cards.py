@@ -88,11 +88,11 @@ async def test_an_old_card_does_not_erase_what_came_after_it(scene: Scene) -> No
 
     assert isinstance(reply, Refused)
     async with scene.database.reading() as records:
-        assert await records.turns.count_by(LOCAL, UserId("mina")) == 2
+        assert await records.turns.count_by_asker(LOCAL, UserId("mina")) == 2
     assert isinstance(reply.card, Card)
     await click(scene, reply.card.buttons[0], key="fresh")
     async with scene.database.reading() as records:
-        assert await records.turns.count_by(LOCAL, UserId("mina")) == 0
+        assert await records.turns.count_by_asker(LOCAL, UserId("mina")) == 0
 
 
 async def test_a_card_forgets_once(scene: Scene) -> None:
@@ -105,7 +105,7 @@ async def test_a_card_forgets_once(scene: Scene) -> None:
 
     assert isinstance(reply, Refused)
     async with scene.database.reading() as records:
-        assert await records.turns.count_by(LOCAL, UserId("mina")) == 1
+        assert await records.turns.count_by_asker(LOCAL, UserId("mina")) == 1
 
 
 @pytest.mark.parametrize("dies_at", range(3, 10))
@@ -138,7 +138,7 @@ async def test_nobody_uses_the_card_of_another(scene: Scene) -> None:
     await click(scene, sure, by="omar")
 
     async with scene.database.reading() as records:
-        assert await records.turns.count_by(LOCAL, UserId("mina")) == 1
+        assert await records.turns.count_by_asker(LOCAL, UserId("mina")) == 1
 
 
 async def answering(scene: Scene) -> ModelName:

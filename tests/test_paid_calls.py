@@ -14,7 +14,7 @@ from bot import conversation
 from bot.domain import LOCAL, UserId, WorkspaceId
 from bot.events import ButtonClicked, FormSubmitted, MessageReceived
 from bot.replies import Comparison
-from bot.rows import text_tokens, tokens_of
+from bot.rows import estimate_message_tokens, estimate_text_tokens
 from tests.fakes.connected import CHAT
 from tests.fakes.faults import Fault, answers, error_event, short_stream
 from tests.fakes.faulty_host import faulty_host
@@ -129,7 +129,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def spent(scene: Scene, workspace: WorkspaceId) -> int:
     async with scene.database.reading() as records:
-        _, whole = await records.daily_tokens.spent(
+        _, whole = await records.daily_tokens.tokens_of_day(
             workspace, UserId("you"), scene.clock.now().date()
         )
     return whole
@@ -158,8 +158,8 @@ async def test_what_breaks_off_is_counted_wherever_it_was_asked(
             counted = await spent(scene, path.workspace) - before
             bodies = [one.body for one in host.asked if one.route == CHAT]
             assert bodies, name
-            asked = sum(tokens_of(messages_in(body)) for body in bodies)
-            most = asked + text_tokens(PIECE) * len(bodies)
+            asked = sum(estimate_message_tokens(messages_in(body)) for body in bodies)
+            most = asked + estimate_text_tokens(PIECE) * len(bodies)
             least = asked if way in BY_US else most
             assert counted == 0 if way == "refuses" else least <= counted <= most, name
         await scene.end()

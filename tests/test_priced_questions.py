@@ -34,7 +34,7 @@ async def add_questions(scene: Scene) -> None:
     await scene.command(f"import {path} yes")
     newest = (await scene.examples())[-1]
     async with scene.store.writing() as records:
-        await records.examples.hold_out(LOCAL, [newest.id], held_out=True)
+        await records.examples.set_held_out(LOCAL, [newest.id], held_out=True)
     scene.host.asked.clear()
 
 
@@ -97,10 +97,10 @@ async def test_an_estimate_that_is_declined_leaves_nothing_and_one_of_a_training
     await scene.command("start")
     async with scene.store.writing() as records:
         at = scene.clock.now()
-        swept = [await records.evaluations.forget_estimates(at, limit=9) for _ in range(2)]
+        swept = [await records.evaluations.delete_old_estimates(at, limit=9) for _ in range(2)]
     scene.advance(60)
     async with scene.store.writing() as records:
-        swept += [await records.evaluations.forget_estimates(scene.clock.now(), limit=9)]
+        swept += [await records.evaluations.delete_old_estimates(scene.clock.now(), limit=9)]
 
     await scene.click("Confirm")
     await scene.settle()

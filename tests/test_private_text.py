@@ -15,11 +15,11 @@ from bot.domain import ExampleState, Phase
 from bot.events import ButtonClicked, FormSubmitted
 from bot.private_text import (
     PrivateText,
-    find_private,
+    find_private_text,
     id_numbers,
     mask_row,
-    may_be_private,
-    row_kinds,
+    may_contain_private_text,
+    private_kinds_in_row,
 )
 from bot.private_text.named_id_numbers import NAMED_NUMBERS, is_valid
 from tests.event_loop import ROOT
@@ -31,7 +31,7 @@ SECRET, ADDRESS = "sk-abcdefghijklmnop1234", "ann@example.org"
 
 def is_found(text: str, value: str, kind: str) -> bool:
     """Whether what is marked as of that kind is the value, with no more than a sign of it left."""
-    found = [one for one in find_private(text) if str(one.kind.name).lower() == kind]
+    found = [one for one in find_private_text(text) if str(one.kind.name).lower() == kind]
     return any(
         value.startswith(text[one.start : one.end][:-1]) or kind == "secret" for one in found
     )
@@ -46,7 +46,7 @@ def test_nine_in_ten_are_found_and_hardly_a_clean_line_is_taken_for_one(
     lines = list(planted(name, chance))
 
     missed = [line for line in lines if not is_found(*line)]
-    false = [text for text in clean(name, 200, chance) if find_private(text)]
+    false = [text for text in clean(name, 200, chance) if find_private_text(text)]
 
     assert len(missed) <= len(lines) // 10, missed
     assert len(false) <= 2, false
@@ -54,15 +54,17 @@ def test_nine_in_ten_are_found_and_hardly_a_clean_line_is_taken_for_one(
 
 @pytest.mark.parametrize("name", SETS)
 def test_the_quick_check_passes_whatever_is_found(name: str) -> None:
-    lines = [text for text, _, _ in planted(name, random.Random(1)) if find_private(text + " @")]
+    lines = [
+        text for text, _, _ in planted(name, random.Random(1)) if find_private_text(text + " @")
+    ]
 
-    assert [line for line in lines if not may_be_private(line)] == []
-    assert [line for line in lines if not may_be_private(line.casefold())] == []
+    assert [line for line in lines if not may_contain_private_text(line)] == []
+    assert [line for line in lines if not may_contain_private_text(line.casefold())] == []
 
 
 _FIRST_FINDINGS = """
 import random, sys
-from bot.private_text import find_private, load_detectors
+from bot.private_text import find_private_text, load_detectors
 from tests.event_loop import ROOT
 from tests.private_text import SETS, planted
 lines = [text for name in SETS for text, _, _ in planted(name, random.Random(1))]
@@ -70,7 +72,7 @@ load_detectors()
 late = []
 sys.addaudithook(lambda event, _: late.append(event) if event == "open" else None)
 for line in lines:
-    find_private(line)
+    find_private_text(line)
 raise SystemExit(bool(late))
 """
 
@@ -84,13 +86,13 @@ def test_nothing_is_left_to_load_once_the_service_has_warmed_up() -> None:
 def test_every_number_has_its_rules() -> None:
     named = [module for _, modules in NAMED_NUMBERS for module in modules.split()]
 
-    for module in {*named, *(number.module for number in id_numbers.NUMBERS)}:
+    for module in {*named, *(number.module for number in id_numbers.ID_NUMBER_FORMATS)}:
         assert not is_valid(module, "")
 
 
 @pytest.mark.parametrize("text", ["Barcode 0 12345 67890 5", "In 2025 came 512 345 678 people"])
 def test_a_number_with_another_meaning_is_no_phone(text: str) -> None:
-    assert list(find_private(text)) == []
+    assert list(find_private_text(text)) == []
 
 
 @pytest.mark.parametrize(
@@ -186,14 +188,14 @@ def test_private_text_is_found_in_the_forms_that_people_write(
     ],
 )
 def test_what_only_looks_like_private_text_is_none(text: str) -> None:
-    assert list(find_private(text)) == []
+    assert list(find_private_text(text)) == []
 
 
 def test_ids_of_a_chat_platform_are_no_private_numbers() -> None:
     chance = random.Random(1)
     ids = [chance.randrange(15 * 10**16, 14 * 10**17) for _ in range(1000)]
 
-    false = [text for one in ids if find_private(text := f"<@{one}> in {one}")]
+    false = [text for one in ids if find_private_text(text := f"<@{one}> in {one}")]
 
     assert len(false) <= 10, false
 
@@ -217,7 +219,7 @@ def test_a_number_of_a_place_that_has_no_county_is_looked_at() -> None:
 
 def test_a_number_is_a_card_only_by_its_check_digit() -> None:
     assert is_found("Take 4111 1111 1111 1111 for it", "4111 1111 1111 1111", "card")
-    assert list(find_private("Take 4111 1111 1111 1112 for it")) == []
+    assert list(find_private_text("Take 4111 1111 1111 1112 for it")) == []
 
 
 @pytest.mark.parametrize("part", ["content", "reasoning_content", "refusal"])
@@ -225,14 +227,14 @@ def test_whatever_a_model_would_learn_is_looked_through(part: str) -> None:
     answer = {"role": "assistant", "content": "Done.", part: f"Write to {ADDRESS} or {ADDRESS}"}
     row = {"messages": [{"role": "user", "content": "Hi"}, answer]}
 
-    assert row_kinds(row) == PrivateText.EMAIL
+    assert private_kinds_in_row(row) == PrivateText.EMAIL
     masked: Any = mask_row(row)["messages"]
     assert masked[1][part] == "Write to [EMAIL_1] or [EMAIL_1]"
 
 
 def test_every_mention_of_a_key_is_found() -> None:
     key = "sq0csp-" + "aB3dE5gH7jK9" * 3 + "LmNoPqR"
-    found = [one for one in find_private(f"Use {key} or again {key}, please") if one.kind]
+    found = [one for one in find_private_text(f"Use {key} or again {key}, please") if one.kind]
 
     assert len(found) == 2
 
@@ -362,4 +364,4 @@ async def test_a_workspace_may_demand_masks(scene: Scene) -> None:
     ],
 )
 def test_the_shortest_of_each_kind_is_looked_at(text: str, kind: PrivateText) -> None:
-    assert [one.kind for one in find_private(text)] == [kind]
+    assert [one.kind for one in find_private_text(text)] == [kind]

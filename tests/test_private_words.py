@@ -129,7 +129,7 @@ async def test_nothing_of_it_is_trained_on_unless_it_is_allowed(scene: Scene) ->
 
         for allowed in EVERY:
             await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=allowed)
-            rows = records.examples.trainable(SLACK, assistant.id, Method.SUPERVISED)
+            rows = records.examples.iterate_trainable(SLACK, assistant.id, Method.SUPERVISED)
             found = [example.exclusions async for example in rows]
 
             assert sorted(found) == sorted(one for one in EVERY if one in allowed)

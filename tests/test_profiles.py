@@ -61,7 +61,7 @@ async def at(scene: Scene, kind: str, **more: Any) -> None:
     scene.configs = [scene.config("sandbox", profile=kind, **addresses(scene, kind), **more)]
     scene.host.is_legacy = kind == "nebius"
     scene.host.settings = dict(HOST_KINDS[kind].dialect.settings)
-    scene.host.needs_deployment = HOST_KINDS[kind].profile.serving is not Serving.AT_ONCE
+    scene.host.needs_deployment = HOST_KINDS[kind].profile.serving is not Serving.READY_WHEN_TRAINED
     scene.host.life = ("queued", "succeeded")
     await scene.restart()
     await scene.learn(20)
@@ -86,12 +86,12 @@ async def one_of_everything(scene: Scene, kind: str) -> None:
     assert sorted(names) == ["training.jsonl", "validation.jsonl"]
     (ended,) = await scene.said("Training 1 succeeded")
     match HOST_KINDS[kind].profile.serving:
-        case Serving.AT_ONCE:
+        case Serving.READY_WHEN_TRAINED:
             assert "It answers here from now on." in ended
-        case Serving.BY_CALL:
+        case Serving.DEPLOYED_BY_API:
             assert "It answers here from now on." in ended
             assert len(scene.host.deployments) == 1
-        case Serving.BY_HAND:
+        case Serving.DEPLOYED_BY_PERSON:
             assert "deploy it at the host first" in ended
             assert "/tune use as:DEPLOYMENT" in ended
 

@@ -161,7 +161,7 @@ async def test_an_answer_asks_no_more_after_many_answers(scene: Scene) -> None:
 @pytest.mark.parametrize("page", ["tour", "counts", "workspaces", "dashboard", "consents"])
 async def test_a_page_asks_no_more_for_more_rows(scene: Scene, page: str) -> None:
     async def look() -> None:
-        await scene.app.query(scene.event(ButtonClicked(page), key=page))
+        await scene.app.handle_read_only(scene.event(ButtonClicked(page), key=page))
 
     await scene.learn(3)
     few = await queries(scene, look)
@@ -183,7 +183,7 @@ async def test_what_people_do_most_asks_the_database_seldom(scene: Scene) -> Non
 
     asked["a lesson"] = await queries(scene, lambda: scene.react(answer, "🎓"))
     look = scene.event(CommandInvoked("examples"), key="look")
-    asked["a list"] = await queries(scene, lambda: scene.app.query(look))
+    asked["a list"] = await queries(scene, lambda: scene.app.handle_read_only(look))
 
     assert {use: count for use, count in asked.items() if count > USES[use]} == {}
 
@@ -272,7 +272,7 @@ async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene:
         for words in ("my-data", "admin audit", "admin roles", "admin budget", "help", "export"):
             await scene.command(words)
         for page in ("tour", "counts", "workspaces", "dashboard", "evaluations", "consents"):
-            await scene.app.query(scene.event(ButtonClicked(page), key=page))
+            await scene.app.handle_read_only(scene.event(ButtonClicked(page), key=page))
         await scene.app.room.channels()
         await scene.app.runners.jobs.calendar.poll()
         await scene.app.dispatch.handle_unfinished()

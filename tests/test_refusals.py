@@ -28,7 +28,7 @@ async def refused(request: pytest.FixtureRequest, scene: Scene) -> Scene:
 
 async def turn_of(scene: Scene) -> Turn:
     async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, ANSWER)
+        turn = await records.turns.by_reply_message(LOCAL, GENERAL, ANSWER)
     assert turn is not None
     return turn
 
@@ -67,7 +67,7 @@ async def test_the_answer_that_is_written_is_the_lesson(refused: Scene) -> None:
 
 @pytest.mark.parametrize("shortcut", ["save", "improve"])
 async def test_a_shortcut_opens_the_form_at_once(refused: Scene, shortcut: str) -> None:
-    said = await refused.app.room.fetch(Place(LOCAL, GENERAL), ANSWER)
+    said = await refused.app.room.fetch_message(Place(LOCAL, GENERAL), ANSWER)
     assert said is not None
 
     reply = await refused.app.handle_for_page(

@@ -39,21 +39,21 @@ async def fill(records: Records) -> None:
     """Of everything an old one that may go, an old one that may not, and a new one."""
     assistant = (await records.assistants.all(HOME))[0].id
     for name, at in OLD_AND_NEW:
-        await records.inbox.receive(HOME, name, message_key=None, payload="", at=at)
-        await records.inbox.finish(name)
+        await records.inbox.add(HOME, name, message_key=None, payload="", at=at)
+        await records.inbox.mark_done(name)
         await records.audit.add(HOME, ANN, name, at=at)
         await records.outbox.put(name, PLACE, "kind", at=at)
         turn = replace(a_turn(assistant, name), state=TurnState.DONE, at=at)
         kept = await records.turns.add(HOME, replace(turn, reply_message=MessageId(name)))
-        await records.turns.vote(HOME, Vote(kept.id, ANN, 1, None, at))
+        await records.turns.put_vote(HOME, Vote(kept.id, ANN, 1, None, at))
     snapshot = await frozen(records, assistant, "one", "two")
-    await records.snapshots.begin(
-        HOME, assistant, Method.SUPERVISED, training=9, validation=0, at=OLD
+    await records.snapshots.create(
+        HOME, assistant, Method.SUPERVISED, training_rows=9, validation_rows=0, at=OLD
     )
     job = await records.jobs.add(HOME, replace(a_job(snapshot), phase=Phase.WATCHING))
-    await records.inbox.receive(HOME, "waiting", message_key=None, payload="", at=OLD)
+    await records.inbox.add(HOME, "waiting", message_key=None, payload="", at=OLD)
     await records.outbox.put("of an open job", PLACE, "kind", subject=job.id, at=OLD)
-    for notice in await records.outbox.due(now=CLOCK.now()):
+    for notice in await records.outbox.list_due(now=CLOCK.now()):
         await records.outbox.mark_delivered(notice.id, version=1, message=None)
     await records.outbox.put("undelivered", PLACE, "kind", at=OLD)
     asked = replace(a_turn(assistant, "proposed"), state=TurnState.DONE, at=OLD)

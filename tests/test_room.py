@@ -258,18 +258,18 @@ async def test_history_follows_the_replies(scene: RoomScene) -> None:
     await scene.room.post_as_person(GENERAL, MINA, "by the way")
     await scene.room.post_as_person(GENERAL, MINA, "three", reply_to=2)
 
-    history = await scene.room.history(PLACE, MessageId("4"), 10)
+    history = await scene.room.thread_before(PLACE, MessageId("4"), 10)
 
     assert [said.text for said in history] == ["one", "two"]
     assert [said.is_own for said in history] == [False, True]
-    assert await scene.room.history(PLACE, MessageId("4"), 1) == [history[1]]
+    assert await scene.room.thread_before(PLACE, MessageId("4"), 1) == [history[1]]
 
 
 async def test_the_plain_channel_has_no_history(scene: RoomScene) -> None:
     await scene.room.post_as_person(GENERAL, MINA, "one")
     await scene.room.post_as_person(GENERAL, MINA, "two")
 
-    assert await scene.room.history(PLACE, MessageId("2"), 10) == []
+    assert await scene.room.thread_before(PLACE, MessageId("2"), 10) == []
 
 
 async def test_what_stands_just_above_is_nearby(scene: RoomScene) -> None:
@@ -292,7 +292,7 @@ async def test_the_history_of_a_thread_is_the_thread_without_what_was_deleted(
     await scene.room.delete_message(3)
 
     place = Place(LOCAL, GENERAL, MessageId("1"))
-    history = await scene.room.history(place, MessageId("5"), 10)
+    history = await scene.room.thread_before(place, MessageId("5"), 10)
 
     assert [said.text for said in history] == ["root", "more"]
 
@@ -300,11 +300,11 @@ async def test_the_history_of_a_thread_is_the_thread_without_what_was_deleted(
 async def test_a_message_is_found_in_its_own_channel_only(scene: RoomScene) -> None:
     await scene.room.post_as_person(GENERAL, MINA, "@Attune, hello @attune")
 
-    said = await scene.room.fetch(PLACE, MessageId("1"))
+    said = await scene.room.fetch_message(PLACE, MessageId("1"))
 
     assert said
     assert said.text == "hello @attune"
-    assert await scene.room.fetch(Place(LOCAL, ChannelId("other")), MessageId("1")) is None
+    assert await scene.room.fetch_message(Place(LOCAL, ChannelId("other")), MessageId("1")) is None
 
 
 async def test_a_deleted_message_is_gone_with_its_text(scene: RoomScene) -> None:
@@ -315,7 +315,7 @@ async def test_a_deleted_message_is_gone_with_its_text(scene: RoomScene) -> None
     message = await scene.room.message(1)
     assert message
     assert is_deleted(message)
-    assert await scene.room.fetch(PLACE, MessageId("1")) is None
+    assert await scene.room.fetch_message(PLACE, MessageId("1")) is None
 
 
 async def test_a_reaction_is_kept_and_told(scene: RoomScene) -> None:

@@ -10,21 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.rows import (
-    REASONS,
+    PROBLEM_TEXTS,
     Method,
     Problem,
     check_row,
     check_rows,
     count_tokens,
+    detect_method,
+    estimate_text_tokens,
     find_overlaps,
     fingerprint,
-    method_of,
     prompt_fingerprint,
     read_lines,
-    text_tokens,
 )
-from bot.rows.problems import FILE_REASONS
-from bot.rows.validation import is_plain
+from bot.rows.problems import FILE_PROBLEM_TEXTS
+from bot.rows.validation import is_plain_row
 
 USER = {"role": "user", "content": "Where is my parcel?"}
 ANSWER = {"role": "assistant", "content": "On its way!"}
@@ -320,17 +320,19 @@ def test_every_refusal_is_a_short_sentence(code: str, row: object, method: Metho
 
 def test_every_rule_of_rows_has_an_example_that_breaks_it() -> None:
     shown = {code for code, _ in REFUSED + REFUSED_PREFERENCES + BROKEN_LINES}
-    of_rows = {code for code in REASONS if code not in FILE_REASONS and code[:7] != "output_"}
+    of_rows = {
+        code for code in PROBLEM_TEXTS if code not in FILE_PROBLEM_TEXTS and code[:7] != "output_"
+    }
 
     assert of_rows | {code for code, _ in BROKEN_LINES} <= shown
 
 
-@pytest.mark.parametrize("code", REASONS)
+@pytest.mark.parametrize("code", PROBLEM_TEXTS)
 def test_a_reason_says_what_is_wrong_and_what_to_do(code: str) -> None:
-    fields = {name: "x" for _, name, _, _ in Formatter().parse(REASONS[code]) if name}
+    fields = {name: "x" for _, name, _, _ in Formatter().parse(PROBLEM_TEXTS[code]) if name}
 
     assert Problem(0, code, fields).sentence[-1] == "."
-    assert "{" not in REASONS[code].format_map(fields).replace("{}", "").replace("{“", "")
+    assert "{" not in PROBLEM_TEXTS[code].format_map(fields).replace("{}", "").replace("{“", "")
 
 
 def test_the_sentence_says_where_the_fault_is() -> None:
@@ -383,7 +385,7 @@ def test_checking_a_spoilt_row_never_raises(
 @unhurried
 @given(near_rows | json_values, st.integers(0, 60))
 def test_what_passes_at_a_glance_breaks_no_rule(row: object, max_tokens: int) -> None:
-    if is_plain(row, max_tokens):
+    if is_plain_row(row, max_tokens):
         # An extra key keeps a row from passing at a glance.
         assert check_row(row | {"extra": 1}, Method.SUPERVISED) is None
         assert count_tokens(row) <= max_tokens
@@ -477,7 +479,7 @@ def test_checked_rows_keep_their_order_and_lines() -> None:
     ],
 )
 def test_the_method_is_guessed_from_the_keys(row: object, method: Method | None) -> None:
-    assert method_of(row) is method
+    assert detect_method(row) is method
 
 
 SAME = [
@@ -557,11 +559,11 @@ GREETINGS = [
 
 @pytest.mark.parametrize(("tokens", "text"), GREETINGS)
 def test_the_estimate_is_near_the_real_count(tokens: int, text: str) -> None:
-    assert text_tokens(text) == pytest.approx(tokens, rel=0.25)
+    assert estimate_text_tokens(text) == pytest.approx(tokens, rel=0.25)
 
 
 def test_each_message_and_each_row_costs_a_little_more_than_its_text() -> None:
-    assert count_tokens(chat(USER, ANSWER)) == 3 + 4 + text_tokens(USER["content"]) + 4 + 3
+    assert count_tokens(chat(USER, ANSWER)) == 3 + 4 + estimate_text_tokens(USER["content"]) + 4 + 3
 
 
 def test_an_image_costs_no_more_for_a_long_address() -> None:
@@ -574,4 +576,4 @@ def test_an_image_costs_no_more_for_a_long_address() -> None:
 @unhurried
 @given(texts)
 def test_no_text_is_estimated_above_two_tokens_a_character(text: str) -> None:
-    assert text_tokens(text) <= 2 * len(text)
+    assert estimate_text_tokens(text) <= 2 * len(text)

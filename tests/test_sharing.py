@@ -246,7 +246,7 @@ class Reaching:
     inner: FakePlatform = field(default_factory=FakePlatform)
     posts: list[tuple[Place, Drawn]] = field(default_factory=list)
 
-    async def find_direct_place(self, place: Place, user: UserId) -> Place:
+    async def find_direct_message_place(self, place: Place, user: UserId) -> Place:
         return Place(place.workspace, ChannelId(f"D{user}"), kind=ChannelKind.DIRECT)
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:

@@ -30,7 +30,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import FormSubmitted
-from bot.examples.row_texts import editable_texts, with_parts
+from bot.examples.row_texts import editable_texts, replace_texts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.fakes.slack_rules import Json, check_view
@@ -110,7 +110,7 @@ def test_a_form_saved_unchanged_changes_nothing_or_is_not_opened(
     if not fits_in_modal(form):
         return
 
-    assert with_parts(row, sent(form, given_back, seed).values) == row
+    assert replace_texts(row, sent(form, given_back, seed).values) == row
 
 
 @SLOW

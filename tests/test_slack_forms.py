@@ -406,9 +406,9 @@ async def test_after_a_restart_what_was_typed_is_told_to_its_sender(in_slack: Sc
         FormSubmitted("teach", {"question": "How do we greet?", "answer": "Ahoy"}),
     )
     assert in_slack.app is not None
-    surface = in_slack.app.surfaces.of(event.place.workspace)
+    surface = in_slack.app.surfaces.surface_of(event.place.workspace)
     assert isinstance(surface, SlackSurface)
-    surface.resume(event, has_begun=False)
+    surface.prepare_retry(event, has_begun=False)
 
     await in_slack.app.handle(event)
 

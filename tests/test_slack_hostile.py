@@ -102,7 +102,7 @@ async def said(scene: Scene, number: int, text: str) -> list[str]:
         """It stands."""
 
     place = Place(TEAM, ChannelId(channel), MessageId(root))
-    surface = scene.app.surfaces.of(TEAM)
+    surface = scene.app.surfaces.surface_of(TEAM)
     stream = Stream(pieces(), posted)
     await surface.stream(place, stream, key=f"k/{number}", asker=UserId("U2"))  # type: ignore[attr-defined]
     return [shown(message) for message in scene.slack.own(channel)]

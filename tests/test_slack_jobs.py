@@ -15,7 +15,7 @@ STARTER = "tune import starter:limericks"
 
 async def post(scene: Scene, card: Card) -> MessageId:
     assert scene.app is not None
-    surface = scene.app.surfaces.of(TEAM)
+    surface = scene.app.surfaces.surface_of(TEAM)
     return await surface.post(Place(TEAM, ChannelId("C1")), card, key="job-1.ended")
 
 

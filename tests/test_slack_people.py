@@ -16,7 +16,7 @@ from adapters.slack.people import People
 from bot.domain import ChannelId, ChannelKind, Place, User, UserId, WorkspaceId
 from bot.errors import SurfaceBusy, SurfaceError
 from bot.events import Event
-from bot.ports.surface import CanFindChannel, CanLocate, CanNameChannel
+from bot.ports.surface import CanFindChannel, CanFindChannelKind, CanNameChannel
 from tests.fakes.slack_rules import Json
 from tests.slack_scene import Scene
 
@@ -168,12 +168,12 @@ async def test_who_becomes_a_guest_is_one_after_a_while() -> None:
 async def test_what_a_channel_is_and_is_called_is_asked_once(in_slack: Scene) -> None:
     """For its kind and its name; again after it was shared."""
     assert in_slack.app is not None
-    surface, place = in_slack.app.surfaces.of(TEAM), Place(TEAM, ChannelId("C1"))
-    assert isinstance(surface, CanLocate)
+    surface, place = in_slack.app.surfaces.surface_of(TEAM), Place(TEAM, ChannelId("C1"))
+    assert isinstance(surface, CanFindChannelKind)
     assert isinstance(surface, CanNameChannel)
 
     for _ in range(2):
-        await asyncio.gather(surface.locate(place), surface.channel_name(place))
+        await asyncio.gather(surface.with_channel_kind(place), surface.channel_name(place))
     assert len(in_slack.slack.called("conversations.info")) == 1
 
     in_slack.slack.event({"type": "channel_shared", "channel": "C1"})
@@ -184,14 +184,14 @@ async def test_what_a_channel_is_and_is_called_is_asked_once(in_slack: Scene) ->
 
 async def test_a_channel_is_missed_as_soon_as_the_bot_has_lost_it(in_slack: Scene) -> None:
     assert in_slack.app is not None
-    surface, place = in_slack.app.surfaces.of(TEAM), Place(TEAM, ChannelId("C1"))
+    surface, place = in_slack.app.surfaces.surface_of(TEAM), Place(TEAM, ChannelId("C1"))
     assert isinstance(surface, CanFindChannel)
-    assert await surface.find_channel(place)
+    assert await surface.has_channel(place)
 
     in_slack.slack.channels["C1"].kind = "private"
     in_slack.slack.channels["C1"].members.discard("UBOT")
 
-    assert not await surface.find_channel(place)
+    assert not await surface.has_channel(place)
 
 
 async def test_a_channel_is_looked_for_patiently_while_another_look_up_is_not() -> None:

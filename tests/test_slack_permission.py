@@ -206,7 +206,7 @@ async def test_a_deleted_message_takes_its_example_along(in_slack: Scene) -> Non
 
     assert in_slack.app is not None
     async with in_slack.app.store.reading() as records:
-        assert await records.examples.by_author(TEAM, UserId("U3")) == []
+        assert await records.examples.list_ids_by_author(TEAM, UserId("U3")) == []
 
 
 @pytest.mark.parametrize("kind", ["channel_deleted", "group_deleted"])
@@ -221,7 +221,7 @@ async def test_a_deleted_channel_takes_its_examples_along(in_slack: Scene, kind:
 
     assert in_slack.app is not None
     async with in_slack.app.store.reading() as records:
-        assert await records.examples.by_author(TEAM, UserId("U3")) == []
+        assert await records.examples.list_ids_by_author(TEAM, UserId("U3")) == []
 
 
 async def test_an_edited_message_changes_its_example(in_slack: Scene) -> None:

@@ -20,7 +20,7 @@ TEAM = WorkspaceId("slack:T1")
 @pytest.fixture
 def surface(in_slack: Scene) -> SlackSurface:
     assert in_slack.app is not None
-    found = in_slack.app.surfaces.of(TEAM)
+    found = in_slack.app.surfaces.surface_of(TEAM)
     assert isinstance(found, SlackSurface)
     return found
 
@@ -38,7 +38,7 @@ async def test_a_private_reply_to_a_reaction_stands_once_over_a_crash(
     event = reacted("DU2", in_slack.slack.put("U2", "DU2", "hm"))
     await surface.send_ephemeral(event, Text("Sorry.", private=True))
 
-    surface.resume(event, has_begun=True)
+    surface.prepare_retry(event, has_begun=True)
     await surface.send_ephemeral(event, Text("Sorry.", private=True))
 
     assert in_slack.slack.texts("DU2") == ["Sorry."]
@@ -61,7 +61,7 @@ async def test_a_private_reply_beside_a_public_one_takes_nothing_of_its_place(
 ) -> None:
     in_slack.slack.add_channel("DU2", "im")
     event = reacted("DU2", in_slack.slack.put("U2", "DU2", "hm"))
-    surface.resume(event, has_begun=True)
+    surface.prepare_retry(event, has_begun=True)
     await surface.post(event.place, Text("For all."), key=event.key)
 
     await surface.send_ephemeral(event, Text("For you.", private=True))

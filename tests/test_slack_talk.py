@@ -233,12 +233,12 @@ async def test_an_answer_that_was_broken_off_is_finished_in_its_message(in_slack
 
 async def test_a_post_that_was_not_kept_is_edited_and_not_repeated(in_slack: Scene) -> None:
     assert in_slack.app is not None
-    surface = in_slack.app.surfaces.of(TEAM)
+    surface = in_slack.app.surfaces.surface_of(TEAM)
     place = Place(TEAM, ChannelId("C1"))
     await surface.post(place, Text("one"), key="job-1")
 
     await in_slack.restart()
-    surface = in_slack.app.surfaces.of(TEAM)
+    surface = in_slack.app.surfaces.surface_of(TEAM)
     await surface.post(place, Text("two"), key="job-1")
 
     assert in_slack.slack.texts("C1") == ["two"]
@@ -274,9 +274,9 @@ async def test_a_revoked_token_closes_the_place(in_slack: Scene) -> None:
 
 async def test_a_message_without_text_is_fetched_as_nothing(in_slack: Scene) -> None:
     assert in_slack.app is not None
-    surface = in_slack.app.surfaces.of(TEAM)
+    surface = in_slack.app.surfaces.surface_of(TEAM)
 
-    assert await surface.fetch(Place(TEAM, ChannelId("C1")), MessageId("1.1")) is None
+    assert await surface.fetch_message(Place(TEAM, ChannelId("C1")), MessageId("1.1")) is None
 
 
 async def test_an_event_that_is_kept_too_late_is_refused_and_answered_once(

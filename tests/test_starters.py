@@ -7,7 +7,7 @@ import pytest
 
 from attune.starters import Starters
 from bot.domain import Row
-from bot.rows import MINIMUM_ROWS, Method, check_row, fingerprint, prompt_fingerprint
+from bot.rows import MIN_TRAINING_ROWS, Method, check_row, fingerprint, prompt_fingerprint
 from bot.words import LANGUAGES, Words
 
 SETS = sorted(Starters())
@@ -32,7 +32,7 @@ def test_every_row_of_a_starter_may_train(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_starter_is_enough_to_train_on_with_a_fifth_held_back(name: str) -> None:
-    assert len(Starters()[name]) * 0.8 > MINIMUM_ROWS
+    assert len(Starters()[name]) * 0.8 > MIN_TRAINING_ROWS
 
 
 @pytest.mark.parametrize("name", SETS)

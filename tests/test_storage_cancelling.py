@@ -36,7 +36,7 @@ async def spend_twice(store: Database) -> None:
 
 async def spent(store: Database) -> int:
     async with store.reading() as records:
-        return (await records.daily_tokens.spent(HOME, ANN, TODAY))[0]
+        return (await records.daily_tokens.tokens_of_day(HOME, ANN, TODAY))[0]
 
 
 async def turns_of_the_loop(count: int) -> None:

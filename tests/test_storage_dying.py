@@ -36,7 +36,7 @@ async def test_a_killed_process_loses_only_what_it_had_not_committed(tmp_path: P
     died = subprocess.run([sys.executable, "-c", SPEND_AND_DIE, url], check=False)
     store = await Database.open(url)
     async with store.reading() as records:
-        spent = await records.daily_tokens.spent(HOME, ANN, date(2026, 11, 21))
+        spent = await records.daily_tokens.tokens_of_day(HOME, ANN, date(2026, 11, 21))
     await store.close()
 
     assert died.returncode == -signal.SIGKILL

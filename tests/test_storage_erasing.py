@@ -13,7 +13,7 @@ import pytest
 
 from bot.domain import AssistantId, Example, ExampleFilter, ExampleId, MessageId
 from storage.database import Database
-from storage.database_engine import LOG_BYTES
+from storage.database_engine import MAX_WAL_BYTES
 from storage.free_pages import FreePageEraser
 from storage.table_rewriting import TableRewrite
 from tests.stores import (
@@ -61,7 +61,7 @@ async def taught(store: Database) -> ExampleId:
     async with store.writing() as records:
         await frozen(records, assistant, f"say {SECRET}", "something else")
         first, _ = await records.examples.page(HOME, ExampleFilter())
-        await records.examples.revise(HOME, first.id, a_row(f"{SECRET}, again"), BOB, at=NOW)
+        await records.examples.add_revision(HOME, first.id, a_row(f"{SECRET}, again"), BOB, at=NOW)
     return first.id
 
 
@@ -86,7 +86,7 @@ async def test_no_byte_stays_where_pages_were_moved(store: Database, path: Path)
         kept = await records.examples.page(HOME, ExampleFilter(), limit=200)
         for number in chance.sample(range(200), 100):
             text = f"<{number:04}>" + "y" * chance.choice([20, 900, 2500])
-            await records.examples.revise(HOME, kept[number].id, a_row(text), ANN, at=NOW)
+            await records.examples.add_revision(HOME, kept[number].id, a_row(text), ANN, at=NOW)
     gone = chance.sample(range(200), 100)
 
     async with store.writing() as records:
@@ -101,11 +101,11 @@ async def test_no_byte_of_an_erased_turn_stays(store: Database, path: Path) -> N
     assistant = await furnished(store)
     async with store.writing() as records:
         turn = await records.turns.add(HOME, a_turn(assistant))
-        await records.turns.change(HOME, turn.id, reply=SECRET, reply_message=MessageId("1"))
+        await records.turns.update_fields(HOME, turn.id, reply=SECRET, reply_message=MessageId("1"))
 
     async with store.writing() as records:
-        await records.turns.erase(HOME, ANN)
-        assert await records.turns.by_message(HOME, GENERAL, MessageId("1")) is None
+        await records.turns.erase_by_asker(HOME, ANN)
+        assert await records.turns.by_reply_message(HOME, GENERAL, MessageId("1")) is None
     await store.scrub()
 
     assert SECRET.encode() not in bytes_of(path)
@@ -196,7 +196,7 @@ async def change_something(
             return
         if step % 3 or step > LAST_ERASURE:
             longer = a_row(f"{text_of(example)}{chr(160) * chance.randint(1, 900)}")
-            await records.examples.revise(HOME, chosen, longer, ANN, at=NOW)
+            await records.examples.add_revision(HOME, chosen, longer, ANN, at=NOW)
         else:
             ERASED.add(text_of(example))
             await records.examples.erase(HOME, [chosen])
@@ -242,7 +242,7 @@ async def test_a_long_log_is_brought_into_the_file_and_begins_anew(path: Path) -
     async with store.writing() as records:
         new = [an_example(assistant, f"{number} {'x' * 20_000}") for number in range(300)]
         await records.examples.add_many(HOME, new, at=NOW)
-    assert log.stat().st_size > LOG_BYTES
+    assert log.stat().st_size > MAX_WAL_BYTES
     assert store.has_work.is_set()
 
     await store.checkpoint()
@@ -250,6 +250,6 @@ async def test_a_long_log_is_brought_into_the_file_and_begins_anew(path: Path) -
     async with store.writing() as records:
         await records.examples.add(HOME, an_example(assistant, "one more"), at=NOW)
 
-    assert log.stat().st_size <= LOG_BYTES
+    assert log.stat().st_size <= MAX_WAL_BYTES
     assert not store.has_work.is_set()
     await store.close()

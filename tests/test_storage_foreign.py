@@ -138,20 +138,26 @@ CALLS: dict[str, Call] = {
     ),
     "workspaces.set_allowed": lambda r, _: r.workspaces.set_allowed(FOREIGN, False),
     "workspaces.set_must_mask": lambda r, _: r.workspaces.set_must_mask(FOREIGN, True),
-    "workspaces.report_removal": lambda r, _: r.workspaces.report_removal(FOREIGN, at=NOW),
+    "workspaces.record_reported_removal": lambda r, _: r.workspaces.record_reported_removal(
+        FOREIGN, at=NOW
+    ),
     "workspaces.close": lambda r, _: r.workspaces.close(FOREIGN, at=NOW),
     "workspaces.reopen": lambda r, _: r.workspaces.reopen(FOREIGN),
     "workspaces.set_retention": lambda r, _: r.workspaces.set_retention(
-        FOREIGN, everything=1, unapproved=1
+        FOREIGN, keep_days=1, keep_unapproved_days=1
     ),
     "workspaces.rename": lambda r, _: r.workspaces.rename(FOREIGN, "Other"),
-    "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
+    "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(
+        FOREIGN, person_cap=1, workspace_cap=1
+    ),
     "workspaces.erase_part": lambda r, _: alone(r.workspaces.erase_part(FOREIGN)),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
     "roles.set_grant": lambda r, _: r.roles.set_grant(FOREIGN, ANN, Grant(Role.MEMBER, NOW)),
-    "roles.highest": lambda r, _: r.roles.highest(FOREIGN, [ANN]),
+    "roles.highest_group_role": lambda r, _: r.roles.highest_group_role(FOREIGN, [ANN]),
     "roles.all": lambda r, _: r.roles.all(FOREIGN),
-    "guest_channels.put": lambda r, _: r.guest_channels.put(FOREIGN, GENERAL, may_ask=False),
+    "guest_channels.set_may_ask": lambda r, _: r.guest_channels.set_may_ask(
+        FOREIGN, GENERAL, may_ask=False
+    ),
     "guest_channels.all": lambda r, _: r.guest_channels.all(FOREIGN),
     "guest_channels.allows": lambda r, _: r.guest_channels.allows(FOREIGN, GENERAL),
     "assistants.add": lambda r, h: r.assistants.add(FOREIGN, h.assistant),
@@ -172,13 +178,13 @@ CALLS: dict[str, Call] = {
         FOREIGN, [an_example(h.assistant.id)], at=NOW
     ),
     "examples.get": lambda r, h: r.examples.get(FOREIGN, h.example.id),
-    "examples.by_source": lambda r, _: r.examples.by_source(FOREIGN, GENERAL, MESSAGE),
+    "examples.find_by_source": lambda r, _: r.examples.find_by_source(FOREIGN, GENERAL, MESSAGE),
     "examples.page": lambda r, _: r.examples.page(FOREIGN, ExampleFilter()),
     "examples.count": lambda r, _: r.examples.count(FOREIGN, ExampleFilter()),
-    "examples.revise": lambda r, h: r.examples.revise(
+    "examples.add_revision": lambda r, h: r.examples.add_revision(
         FOREIGN, h.example.id, a_row("X"), BOB, at=NOW
     ),
-    "examples.keep_private_text": lambda r, h: r.examples.keep_private_text(
+    "examples.allow_private_text": lambda r, h: r.examples.allow_private_text(
         FOREIGN, h.example.id, at=NOW
     ),
     "examples.revisions": lambda r, h: r.examples.revisions(FOREIGN, h.example.id),
@@ -186,34 +192,38 @@ CALLS: dict[str, Call] = {
         FOREIGN, [h.example.id], ExampleState.REJECTED, at=NOW
     ),
     "undoables.add": lambda r, _: alone(r.undoables.add(FOREIGN, Undoable(ANN, "role", {}, NOW))),
-    "private_replies.keep": lambda r, _: alone(
-        r.private_replies.keep(FOREIGN, replace(SHOWN, event="another"))
+    "private_replies.add": lambda r, _: alone(
+        r.private_replies.add(FOREIGN, replace(SHOWN, event="another"))
     ),
     "private_replies.find": lambda r, _: r.private_replies.find(FOREIGN, 1),
-    "private_replies.forget": lambda r, _: r.private_replies.forget(FOREIGN),
+    "private_replies.delete_all": lambda r, _: r.private_replies.delete_all(FOREIGN),
     "jobs.set_ping": lambda r, h: r.jobs.set_ping(FOREIGN, h.job.id, BOB, on=True),
-    "jobs.pings": lambda r, h: r.jobs.pings(FOREIGN, h.job.id),
+    "jobs.users_to_ping": lambda r, h: r.jobs.users_to_ping(FOREIGN, h.job.id),
     "undoables.find": lambda r, _: r.undoables.find(FOREIGN, 1),
     "undoables.all": lambda r, _: r.undoables.all(FOREIGN),
-    "models.restore": lambda r, h: r.models.restore(FOREIGN, h.model.name),
+    "models.unmark_deleted": lambda r, h: r.models.unmark_deleted(FOREIGN, h.model.name),
     "examples.awaiting_consent": lambda r, h: r.examples.awaiting_consent(FOREIGN, [h.example.id]),
     "examples.current_states": lambda r, h: r.examples.current_states(FOREIGN, [h.example.id]),
     "examples.trainable_revisions": lambda r, h: r.examples.trainable_revisions(
         FOREIGN, h.assistant.id, Method.SUPERVISED
     ),
-    "reviews.put": lambda r, h: r.reviews.put(
+    "reviews.put_reviews": lambda r, h: r.reviews.put_reviews(
         FOREIGN, [h.example.id], ANN, ReviewKind.APPROVED, at=NOW
     ),
-    "reviews.take_back": lambda r, h: r.reviews.take_back(
+    "reviews.delete_review": lambda r, h: r.reviews.delete_review(
         FOREIGN, h.example.id, ANN, ReviewKind.APPROVED
     ),
     "reviews.unassign": lambda r, h: r.reviews.unassign(FOREIGN, h.example.id),
-    "reviews.of": lambda r, h: r.reviews.of(FOREIGN, h.example.id),
+    "reviews.list_for_example": lambda r, h: r.reviews.list_for_example(FOREIGN, h.example.id),
     "reviews.agreed_examples": lambda r, h: r.reviews.agreed_examples(
         FOREIGN, [h.example.id], ReviewKind.APPROVED, needed=1
     ),
-    "reviews.verdicts": lambda r, h: r.reviews.verdicts(FOREIGN, h.assistant.id),
-    "example_cards.put": lambda r, h: r.example_cards.put(FOREIGN, PLACE, MESSAGE, [h.example.id]),
+    "reviews.verdicts_by_person": lambda r, h: r.reviews.verdicts_by_person(
+        FOREIGN, h.assistant.id
+    ),
+    "example_cards.put_card": lambda r, h: r.example_cards.put_card(
+        FOREIGN, PLACE, MESSAGE, [h.example.id]
+    ),
     "example_cards.examples_shown_in": lambda r, _: r.example_cards.examples_shown_in(
         FOREIGN, GENERAL, MESSAGE
     ),
@@ -221,75 +231,93 @@ CALLS: dict[str, Call] = {
         FOREIGN, [h.example.id]
     ),
     "examples.add_tag": lambda r, h: r.examples.add_tag(FOREIGN, [h.example.id], "x"),
-    "examples.ids": lambda r, _: r.examples.ids(FOREIGN, ExampleFilter(), until=NOW),
+    "examples.list_ids": lambda r, _: r.examples.list_ids(FOREIGN, ExampleFilter(), until=NOW),
     "examples.set_tags": lambda r, h: r.examples.set_tags(FOREIGN, h.example.id, ["X"]),
-    "examples.hold_out": lambda r, h: r.examples.hold_out(FOREIGN, [h.example.id], held_out=True),
+    "examples.set_held_out": lambda r, h: r.examples.set_held_out(
+        FOREIGN, [h.example.id], held_out=True
+    ),
     "examples.count_trainable": lambda r, h: r.examples.count_trainable(
         FOREIGN, h.assistant.id, SUPERVISED
     ),
-    "snapshots.begin": lambda r, h: r.snapshots.begin(
-        FOREIGN, h.assistant.id, SUPERVISED, training=1, validation=0, at=NOW
+    "snapshots.create": lambda r, h: r.snapshots.create(
+        FOREIGN, h.assistant.id, SUPERVISED, training_rows=1, validation_rows=0, at=NOW
     ),
-    "snapshots.append": lambda r, h: r.snapshots.append(FOREIGN, h.snapshot.id, [h.row], first=100),
-    "examples.by_author": lambda r, _: r.examples.by_author(FOREIGN, ANN),
+    "snapshots.append_rows": lambda r, h: r.snapshots.append_rows(
+        FOREIGN, h.snapshot.id, [h.row], first_position=100
+    ),
+    "examples.list_ids_by_author": lambda r, _: r.examples.list_ids_by_author(FOREIGN, ANN),
     "examples.erase": lambda r, h: r.examples.erase(FOREIGN, [h.example.id]),
-    "examples.trainable": lambda r, h: r.examples.trainable(FOREIGN, h.assistant.id, SUPERVISED),
-    "example_messages.add": lambda r, h: r.example_messages.add(
+    "examples.iterate_trainable": lambda r, h: r.examples.iterate_trainable(
+        FOREIGN, h.assistant.id, SUPERVISED
+    ),
+    "example_messages.add_messages": lambda r, h: r.example_messages.add_messages(
         FOREIGN, h.example.id, [a_source("300.1")]
     ),
     "example_messages.messages_of": lambda r, h: r.example_messages.messages_of(
         FOREIGN, h.example.id
     ),
-    "example_messages.examples": lambda r, _: r.example_messages.examples(
-        FOREIGN, GENERAL, [MESSAGE]
+    "example_messages.example_ids_of_messages": lambda r, _: (
+        r.example_messages.example_ids_of_messages(FOREIGN, GENERAL, [MESSAGE])
     ),
-    "example_messages.examples_in": lambda r, _: r.example_messages.examples_in(
-        FOREIGN, GENERAL, None
+    "example_messages.example_ids_in_channel": lambda r, _: (
+        r.example_messages.example_ids_in_channel(FOREIGN, GENERAL, None)
     ),
-    "example_messages.mark": lambda r, h: r.example_messages.mark(FOREIGN, h.example.id, BOB),
-    "example_messages.unmark": lambda r, h: r.example_messages.unmark(FOREIGN, h.example.id, ANN),
-    "personal_data.rows": lambda r, _: first_of(r.personal_data.rows(FOREIGN, ANN)),
+    "example_messages.add_marker": lambda r, h: r.example_messages.add_marker(
+        FOREIGN, h.example.id, BOB
+    ),
+    "example_messages.remove_marker": lambda r, h: r.example_messages.remove_marker(
+        FOREIGN, h.example.id, ANN
+    ),
+    "personal_data.table_rows": lambda r, _: first_of(r.personal_data.table_rows(FOREIGN, ANN)),
     "personal_data.examples": lambda r, _: r.personal_data.examples(
         FOREIGN, ANN, after=ExampleId(0)
     ),
     "personal_data.example_count": lambda r, _: r.personal_data.example_count(FOREIGN, ANN),
-    "personal_data.messages": lambda r, _: r.personal_data.messages(FOREIGN, ANN, after=0),
+    "personal_data.room_messages": lambda r, _: r.personal_data.room_messages(
+        FOREIGN, ANN, after=0
+    ),
     "personal_data.examples_edited_by": lambda r, _: r.personal_data.examples_edited_by(
         FOREIGN, ANN
     ),
-    "personal_data.take_back": lambda r, h: r.personal_data.take_back(
+    "personal_data.revert_revisions_by": lambda r, h: r.personal_data.revert_revisions_by(
         FOREIGN, [h.example.id], ANN, at=NOW
     ),
     "personal_data.newest_item_token": lambda r, _: r.personal_data.newest_item_token(FOREIGN, ANN),
-    "personal_data.forget": lambda r, _: r.personal_data.forget(FOREIGN, ANN),
-    "personal_data.forget_messages": lambda r, _: r.personal_data.forget_messages(FOREIGN, ANN),
-    "personal_data.forget_quotes": lambda r, _: r.personal_data.forget_quotes(
+    "personal_data.forget_person": lambda r, _: r.personal_data.forget_person(FOREIGN, ANN),
+    "personal_data.forget_room_messages": lambda r, _: r.personal_data.forget_room_messages(
+        FOREIGN, ANN
+    ),
+    "personal_data.forget_messages_quoting": lambda r, _: r.personal_data.forget_messages_quoting(
         FOREIGN, ["X"], after=0
     ),
     "snapshots.get": lambda r, h: r.snapshots.get(FOREIGN, h.snapshot.id),
     "snapshots.rows": lambda r, h: r.snapshots.rows(FOREIGN, h.snapshot.id),
     "snapshots.revisions": lambda r, h: r.snapshots.revisions(FOREIGN, h.snapshot.id),
-    "snapshots.count_forbidden": lambda r, h: r.snapshots.count_forbidden(FOREIGN, h.snapshot.id),
-    "snapshots.list_holding": lambda r, h: r.snapshots.list_holding(FOREIGN, [h.example.id]),
+    "snapshots.count_untrainable_rows": lambda r, h: r.snapshots.count_untrainable_rows(
+        FOREIGN, h.snapshot.id
+    ),
+    "snapshots.list_containing": lambda r, h: r.snapshots.list_containing(FOREIGN, [h.example.id]),
     "jobs.add": lambda r, h: r.jobs.add(FOREIGN, h.job),
     "jobs.confirm": lambda r, h: r.jobs.confirm(FOREIGN, h.job.id, at=NOW),
     "jobs.decline": lambda r, h: r.jobs.decline(FOREIGN, h.job.id),
     "jobs.get": lambda r, h: r.jobs.get(FOREIGN, h.job.id),
-    "jobs.change": lambda r, h: r.jobs.change(FOREIGN, h.job.id, phase=Phase.FAILED),
+    "jobs.update_if": lambda r, h: r.jobs.update_if(FOREIGN, h.job.id, phase=Phase.FAILED),
     "jobs.page": lambda r, _: r.jobs.page(FOREIGN),
     "jobs.newest_success": lambda r, h: r.jobs.newest_success(FOREIGN, h.job.assistant),
     "outbox.is_empty": lambda r, _: opposite(r.outbox.is_empty(FOREIGN)),
-    "jobs.open_in": lambda r, _: r.jobs.open_in(FOREIGN),
-    "jobs.forget_files": lambda r, h: r.jobs.forget_files(FOREIGN, [h.snapshot.id], at=NOW),
+    "jobs.list_open_in_workspace": lambda r, _: r.jobs.list_open_in_workspace(FOREIGN),
+    "jobs.request_file_deletion": lambda r, h: r.jobs.request_file_deletion(
+        FOREIGN, [h.snapshot.id], at=NOW
+    ),
     "jobs.add_events": lambda r, h: r.jobs.add_events(
         FOREIGN, h.job.id, [JobEvent("X", NOW, "info", "X", 1, 2, {"train_loss": 1.0})]
     ),
     "jobs.events": lambda r, h: r.jobs.events(FOREIGN, h.job.id),
     "jobs.event_ids": lambda r, h: r.jobs.event_ids(FOREIGN, h.job.id),
-    "jobs.add_measures": lambda r, h: r.jobs.add_measures(
+    "jobs.add_metrics": lambda r, h: r.jobs.add_metrics(
         FOREIGN, h.job.id, [StepMetrics(1, {"train_loss": 9.0})]
     ),
-    "jobs.measures": lambda r, h: r.jobs.measures(FOREIGN, h.job.id),
+    "jobs.metrics": lambda r, h: r.jobs.metrics(FOREIGN, h.job.id),
     "jobs.committed_cost": lambda r, _: r.jobs.committed_cost(FOREIGN, since=NOW),
     "jobs.add_checkpoints": lambda r, h: r.jobs.add_checkpoints(
         FOREIGN, h.job.id, [Checkpoint(1, ModelName("X"), {})]
@@ -300,19 +328,25 @@ CALLS: dict[str, Call] = {
     ),
     "evaluations.add": lambda r, h: r.evaluations.add(FOREIGN, h.evaluation),
     "evaluations.get": lambda r, h: r.evaluations.get(FOREIGN, h.evaluation.id),
-    "evaluations.change": lambda r, h: r.evaluations.change(
+    "evaluations.update_if": lambda r, h: r.evaluations.update_if(
         FOREIGN, h.evaluation.id, when=tuple(EvaluationState), is_deployed=True
     ),
     "evaluations.page": lambda r, _: r.evaluations.page(FOREIGN),
-    "evaluations.decline": lambda r, h: r.evaluations.decline(FOREIGN, h.evaluation.id),
-    "evaluations.of_job": lambda r, h: r.evaluations.of_job(FOREIGN, h.job.id),
+    "evaluations.delete_estimate": lambda r, h: r.evaluations.delete_estimate(
+        FOREIGN, h.evaluation.id
+    ),
+    "evaluations.find_started_by_job": lambda r, h: r.evaluations.find_started_by_job(
+        FOREIGN, h.job.id
+    ),
     "outbox.locale_of": lambda r, h: r.outbox.locale_of(FOREIGN, ["notice"]),
-    "evaluations.with_key": lambda r, h: r.evaluations.with_key(
+    "evaluations.find_by_idempotency_key": lambda r, h: r.evaluations.find_by_idempotency_key(
         FOREIGN, h.evaluation.idempotency_key
     ),
-    "evaluations.open_in": lambda r, _: r.evaluations.open_in(FOREIGN),
+    "evaluations.list_open_in_workspace": lambda r, _: r.evaluations.list_open_in_workspace(
+        FOREIGN
+    ),
     "evaluations.committed_cost": lambda r, _: r.evaluations.committed_cost(FOREIGN, since=NOW),
-    "evaluations.put_questions": lambda r, h: r.evaluations.put_questions(
+    "evaluations.replace_questions": lambda r, h: r.evaluations.replace_questions(
         FOREIGN, h.evaluation.id, [EvaluationQuestion(9, h.example.id, 1, False)]
     ),
     "evaluations.questions": lambda r, h: r.evaluations.questions(FOREIGN, h.evaluation.id),
@@ -322,10 +356,10 @@ CALLS: dict[str, Call] = {
     "evaluations.mark_asked": lambda r, h: r.evaluations.mark_asked(
         FOREIGN, h.evaluation.id, 0, [2]
     ),
-    "evaluations.withdraw_call": lambda r, h: r.evaluations.withdraw_call(
+    "evaluations.unmark_asked": lambda r, h: r.evaluations.unmark_asked(
         FOREIGN, h.evaluation.id, 0, 1
     ),
-    "evaluations.put": lambda r, h: r.evaluations.put(
+    "evaluations.put_answer": lambda r, h: r.evaluations.put_answer(
         FOREIGN, h.evaluation.id, EvaluationAnswer(1, 0, AnswerState.DONE, "X")
     ),
     "evaluations.mark_outcome_unknown": lambda r, h: r.evaluations.mark_outcome_unknown(
@@ -338,7 +372,7 @@ CALLS: dict[str, Call] = {
     "evaluation_gaps.add_calls": lambda r, h: r.evaluation_gaps.add_calls(
         FOREIGN, h.evaluation.id, [GapQuestion(h.turn.id, CallState.WAITING)]
     ),
-    "evaluation_gaps.claim": lambda r, h: r.evaluation_gaps.claim(
+    "evaluation_gaps.claim_waiting": lambda r, h: r.evaluation_gaps.claim_waiting(
         FOREIGN, h.evaluation.id, limit=9
     ),
     "evaluation_gaps.record_outcome": lambda r, h: r.evaluation_gaps.record_outcome(
@@ -348,23 +382,25 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.evaluation.id
     ),
     "evaluation_gaps.calls": lambda r, h: r.evaluation_gaps.calls(FOREIGN, h.evaluation.id),
-    "evaluation_gaps.refresh_waiting": lambda r, h: r.evaluation_gaps.refresh_waiting(
+    "evaluation_gaps.refresh_waiting_questions": lambda r, h: (
+        r.evaluation_gaps.refresh_waiting_questions(FOREIGN, h.evaluation.id)
+    ),
+    "evaluation_gaps.count_by_state": lambda r, h: r.evaluation_gaps.count_by_state(
         FOREIGN, h.evaluation.id
     ),
-    "evaluation_gaps.counts": lambda r, h: r.evaluation_gaps.counts(FOREIGN, h.evaluation.id),
-    "evaluation_gaps.of_model": lambda r, h: r.evaluation_gaps.of_model(
+    "evaluation_gaps.list_by_model": lambda r, h: r.evaluation_gaps.list_by_model(
         FOREIGN, h.assistant.id, h.evaluation.model, since=NOW
     ),
     "judgings.get": lambda r, h: r.judgings.get(FOREIGN, h.judging.id),
-    "judgings.change": lambda r, h: r.judgings.change(
+    "judgings.update_if": lambda r, h: r.judgings.update_if(
         FOREIGN, h.judging.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
     ),
-    "judgings.decline": lambda r, h: r.judgings.decline(FOREIGN, h.judging.id),
+    "judgings.delete_estimate": lambda r, h: r.judgings.delete_estimate(FOREIGN, h.judging.id),
     "judgings.committed_cost": lambda r, _: r.judgings.committed_cost(FOREIGN, since=NOW),
     "judgings.add_calls": lambda r, h: r.judgings.add_calls(
         FOREIGN, h.judging.id, [JudgedPair(2, False, CallState.WAITING)]
     ),
-    "judgings.claim": lambda r, h: r.judgings.claim(FOREIGN, h.judging.id, limit=9),
+    "judgings.claim_waiting": lambda r, h: r.judgings.claim_waiting(FOREIGN, h.judging.id, limit=9),
     "judgings.record_outcome": lambda r, h: r.judgings.record_outcome(
         FOREIGN, h.judging.id, JudgedPair(1, False, CallState.DONE)
     ),
@@ -372,7 +408,7 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.judging.id
     ),
     "judgings.calls": lambda r, h: r.judgings.calls(FOREIGN, h.judging.id),
-    "judgings.counts": lambda r, h: r.judgings.counts(FOREIGN, h.judging.id),
+    "judgings.count_by_state": lambda r, h: r.judgings.count_by_state(FOREIGN, h.judging.id),
     "examples.list_derived": lambda r, h: r.examples.list_derived(FOREIGN, [h.example.id]),
     **{
         f"synthetic_runs.{name}": call
@@ -381,33 +417,37 @@ CALLS: dict[str, Call] = {
                 FOREIGN, replace(h.run, idempotency_key="other")
             ),
             "get": lambda r, h: r.synthetic_runs.get(FOREIGN, h.run.id),
-            "change": lambda r, h: r.synthetic_runs.change(
+            "update_if": lambda r, h: r.synthetic_runs.update_if(
                 FOREIGN, h.run.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
             ),
-            "decline": lambda r, h: r.synthetic_runs.decline(FOREIGN, h.run.id),
+            "delete_estimate": lambda r, h: r.synthetic_runs.delete_estimate(FOREIGN, h.run.id),
             "committed_cost": lambda r, _: r.synthetic_runs.committed_cost(FOREIGN, since=NOW),
             "add_calls": lambda r, h: r.synthetic_runs.add_calls(
                 FOREIGN, h.run.id, [SyntheticCall(h.example.id, CallState.WAITING)]
             ),
-            "claim": lambda r, h: r.synthetic_runs.claim(FOREIGN, h.run.id, limit=9),
+            "claim_waiting": lambda r, h: r.synthetic_runs.claim_waiting(
+                FOREIGN, h.run.id, limit=9
+            ),
             "record_outcome": lambda r, h: r.synthetic_runs.record_outcome(
                 FOREIGN, h.run.id, SyntheticCall(h.example.id, CallState.DONE, 3)
             ),
             "mark_outcome_unknown": lambda r, h: r.synthetic_runs.mark_outcome_unknown(
                 FOREIGN, h.run.id
             ),
-            "counts": lambda r, h: r.synthetic_runs.counts(FOREIGN, h.run.id),
+            "count_by_state": lambda r, h: r.synthetic_runs.count_by_state(FOREIGN, h.run.id),
             "calls": lambda r, h: r.synthetic_runs.calls(FOREIGN, h.run.id),
-            "with_proposals": lambda r, h: r.synthetic_runs.with_proposals(FOREIGN, h.assistant.id),
+            "sources_with_proposals": lambda r, h: r.synthetic_runs.sources_with_proposals(
+                FOREIGN, h.assistant.id
+            ),
         }.items()
     },
-    "training_offers.new_rows": lambda r, h: r.training_offers.new_rows(
+    "training_offers.count_new_rows": lambda r, h: r.training_offers.count_new_rows(
         FOREIGN, h.assistant.id, Method.SUPERVISED, learned=None
     ),
-    "training_offers.is_made": lambda r, h: r.training_offers.is_made(
+    "training_offers.was_posted": lambda r, h: r.training_offers.was_posted(
         FOREIGN, h.assistant.id, Method.SUPERVISED, 0
     ),
-    "training_offers.make": lambda r, h: r.training_offers.make(
+    "training_offers.record_posted": lambda r, h: r.training_offers.record_posted(
         FOREIGN, h.assistant.id, Method.SUPERVISED, 0, at=NOW
     ),
     "answer_stats.daily": lambda r, h: r.answer_stats.daily(FOREIGN, h.assistant.id, since=NOW),
@@ -417,7 +457,7 @@ CALLS: dict[str, Call] = {
     "answer_stats.mark_resolved": lambda r, h: r.answer_stats.mark_resolved(
         FOREIGN, [h.turn.id], h.example.id, at=NOW
     ),
-    "evaluations.list_ordered": lambda r, h: r.evaluations.list_ordered(
+    "evaluations.questions_with_answers": lambda r, h: r.evaluations.questions_with_answers(
         FOREIGN, h.evaluation.id, QuestionOrder.DIFFERENCE
     ),
     "evaluations.count_settled_answers": lambda r, h: r.evaluations.count_settled_answers(
@@ -427,18 +467,22 @@ CALLS: dict[str, Call] = {
         FOREIGN, BlindVote(FOREIGN, h.evaluation.id, VoteState.OPEN, 1)
     ),
     "blind_votes.get": lambda r, h: r.blind_votes.get(FOREIGN, h.evaluation.id),
-    "blind_votes.change": lambda r, h: r.blind_votes.change(
+    "blind_votes.update_if": lambda r, h: r.blind_votes.update_if(
         FOREIGN, h.evaluation.id, when=tuple(VoteState), state=VoteState.CLOSED
     ),
-    "blind_votes.cast": lambda r, h: r.blind_votes.cast(
+    "blind_votes.put_ballot": lambda r, h: r.blind_votes.put_ballot(
         FOREIGN, h.evaluation.id, Ballot(1, ANN, Choice.SECOND, True, NOW)
     ),
     "blind_votes.ballots": lambda r, h: r.blind_votes.ballots(FOREIGN, h.evaluation.id),
-    "blind_votes.count": lambda r, h: r.blind_votes.count(FOREIGN, h.evaluation.id),
+    "blind_votes.count_ballots_and_voters": lambda r, h: r.blind_votes.count_ballots_and_voters(
+        FOREIGN, h.evaluation.id
+    ),
     "canaries.add": lambda r, h: r.canaries.add(FOREIGN, h.canary),
     "canaries.get": lambda r, h: r.canaries.get(FOREIGN, h.canary.id),
-    "canaries.running_for": lambda r, h: r.canaries.running_for(FOREIGN, h.assistant.id),
-    "canaries.change": lambda r, h: r.canaries.change(FOREIGN, h.canary.id, vote_checks=9),
+    "canaries.find_running": lambda r, h: r.canaries.find_running(FOREIGN, h.assistant.id),
+    "canaries.update_if_running": lambda r, h: r.canaries.update_if_running(
+        FOREIGN, h.canary.id, vote_checks=9
+    ),
     "canaries.count_failure": lambda r, h: r.canaries.count_failure(FOREIGN, h.canary.id),
     "canaries.history": lambda r, h: r.canaries.history(FOREIGN, h.assistant.id),
     "turns.model_feedback": lambda r, h: r.turns.model_feedback(FOREIGN, h.assistant.id, since=NOW),
@@ -446,37 +490,45 @@ CALLS: dict[str, Call] = {
     "models.add": lambda r, h: r.models.add(FOREIGN, h.model),
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
-    "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
+    "models.mark_tainted": lambda r, h: r.models.mark_tainted(FOREIGN, [h.snapshot.id]),
     "models.set_served_name": lambda r, h: r.models.set_served_name(
         FOREIGN, h.model.name, ModelName("X")
     ),
-    "models.describe": lambda r, h: r.models.describe(FOREIGN, h.model.name, label="X", note=None),
-    "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
+    "models.set_label_and_note": lambda r, h: r.models.set_label_and_note(
+        FOREIGN, h.model.name, label="X", note=None
+    ),
+    "models.mark_deleted": lambda r, h: r.models.mark_deleted(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
-        FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW, after=None
+        FOREIGN, h.assistant.id, model=h.model.name, host=HOST, by=BOB, at=NOW, previous_model=None
     ),
     "deployments.current": lambda r, h: r.deployments.current(FOREIGN, h.assistant.id),
     "deployments.history": lambda r, h: r.deployments.history(FOREIGN, h.assistant.id),
     "turns.add": lambda r, h: r.turns.add(FOREIGN, h.turn),
-    "turns.change": lambda r, h: r.turns.change(FOREIGN, h.turn.id, reply="X"),
-    "turns.many": lambda r, h: r.turns.many(FOREIGN, [h.turn.id]),
+    "turns.update_fields": lambda r, h: r.turns.update_fields(FOREIGN, h.turn.id, reply="X"),
+    "turns.get_many": lambda r, h: r.turns.get_many(FOREIGN, [h.turn.id]),
     "turns.get": lambda r, h: r.turns.get(FOREIGN, h.turn.id),
-    "turns.by_message": lambda r, _: r.turns.by_message(FOREIGN, GENERAL, MESSAGE),
-    "turns.by_messages": lambda r, _: r.turns.by_messages(FOREIGN, GENERAL, [MESSAGE]),
+    "turns.by_reply_message": lambda r, _: r.turns.by_reply_message(FOREIGN, GENERAL, MESSAGE),
+    "turns.by_reply_messages": lambda r, _: r.turns.by_reply_messages(FOREIGN, GENERAL, [MESSAGE]),
     "turns.by_event": lambda r, h: r.turns.by_event(FOREIGN, h.turn.event_key),
-    "turns.count_by": lambda r, _: r.turns.count_by(FOREIGN, ANN),
+    "turns.count_by_asker": lambda r, _: r.turns.count_by_asker(FOREIGN, ANN),
     "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),
     "turns.by_asker": lambda r, _: r.turns.by_asker(FOREIGN, ANN),
-    "turns.erase_votes": lambda r, _: r.turns.erase_votes(FOREIGN, ANN),
-    "turns.by_question": lambda r, _: r.turns.by_question(FOREIGN, GENERAL, MESSAGE),
-    "turns.forget_messages": lambda r, _: r.turns.forget_messages(FOREIGN, GENERAL, [MESSAGE]),
-    "turns.forget_channel": lambda r, _: r.turns.forget_channel(FOREIGN, GENERAL, None),
-    "turns.forget_before": lambda r, _: r.turns.forget_before(NOW, workspace=FOREIGN),
-    "turns.erase": lambda r, _: r.turns.erase(FOREIGN, ANN),
-    "turns.vote": lambda r, h: r.turns.vote(FOREIGN, Vote(h.turn.id, ANN, -1, "X", NOW)),
-    "turns.unvote": lambda r, h: r.turns.unvote(FOREIGN, h.turn.id, ANN, 1),
+    "turns.erase_votes_of_user": lambda r, _: r.turns.erase_votes_of_user(FOREIGN, ANN),
+    "turns.by_question_message": lambda r, _: r.turns.by_question_message(
+        FOREIGN, GENERAL, MESSAGE
+    ),
+    "turns.forget_texts_of_messages": lambda r, _: r.turns.forget_texts_of_messages(
+        FOREIGN, GENERAL, [MESSAGE]
+    ),
+    "turns.forget_texts_in_channel": lambda r, _: r.turns.forget_texts_in_channel(
+        FOREIGN, GENERAL, None
+    ),
+    "turns.delete_before": lambda r, _: r.turns.delete_before(NOW, workspace=FOREIGN),
+    "turns.erase_by_asker": lambda r, _: r.turns.erase_by_asker(FOREIGN, ANN),
+    "turns.put_vote": lambda r, h: r.turns.put_vote(FOREIGN, Vote(h.turn.id, ANN, -1, "X", NOW)),
+    "turns.remove_vote": lambda r, h: r.turns.remove_vote(FOREIGN, h.turn.id, ANN, 1),
     "turns.votes": lambda r, h: r.turns.votes(FOREIGN, h.turn.id),
-    "inbox.receive": lambda r, _: r.inbox.receive(
+    "inbox.add": lambda r, _: r.inbox.add(
         FOREIGN, "event", message_key="message", payload="X", at=NOW
     ),
     "inbox.has_unfinished": lambda r, _: r.inbox.has_unfinished(FOREIGN, "message"),
@@ -484,12 +536,18 @@ CALLS: dict[str, Call] = {
     "audit.page": lambda r, _: r.audit.page(FOREIGN),
     "audit.of_kind": lambda r, _: r.audit.of_kind(FOREIGN, "X"),
     "daily_tokens.add": lambda r, _: r.daily_tokens.add(FOREIGN, ANN, TODAY, 1),
-    "daily_tokens.spent": lambda r, _: r.daily_tokens.spent(FOREIGN, ANN, TODAY),
+    "daily_tokens.tokens_of_day": lambda r, _: r.daily_tokens.tokens_of_day(FOREIGN, ANN, TODAY),
     "consents.put": lambda r, _: r.consents.put(FOREIGN, Consent(ANN, 9, given=False, at=NOW)),
     # A choice takes the place of one's own elsewhere, and of nobody else's.
-    "direct_choices.choose": lambda r, _: r.direct_choices.choose(FOREIGN, BOB),
-    "direct_choices.leave": lambda r, _: r.direct_choices.leave(FOREIGN, ANN),
-    "direct_choices.forget": lambda r, _: r.direct_choices.forget(FOREIGN, ANN),
+    "direct_message_choices.choose_workspace": lambda r, _: (
+        r.direct_message_choices.choose_workspace(FOREIGN, BOB)
+    ),
+    "direct_message_choices.end_choice": lambda r, _: r.direct_message_choices.end_choice(
+        FOREIGN, ANN
+    ),
+    "direct_message_choices.forget_person": lambda r, _: r.direct_message_choices.forget_person(
+        FOREIGN, ANN
+    ),
     "consents.get": lambda r, _: r.consents.get(FOREIGN, ANN),
     "consents.all": lambda r, _: r.consents.all(FOREIGN),
 }
@@ -499,61 +557,61 @@ FOR_EVERYBODY = {
     "assistants.any_sends_examples",
     "room.file_references",
     "workspaces.page",
-    "direct_choices.chosen_workspace",
-    "direct_choices.ever_chosen",
-    "workspaces.list_removed",
-    "workspaces.with_retention",
+    "direct_message_choices.chosen_workspace",
+    "direct_message_choices.ever_chosen_workspaces",
+    "workspaces.list_removed_or_closed",
+    "workspaces.list_with_retention",
     "workspaces.count",
-    "assistants.of_workspaces",
-    "models.of_workspaces",
+    "assistants.list_with_deployments",
+    "models.list_of_workspaces",
     "models.list_tainted",
-    "models.set_ends",
+    "models.set_expiry_dates",
     "jobs.count_open",
-    "jobs.many",
-    "outbox.announce",
+    "jobs.get_many",
+    "outbox.add_new",
     "jobs.list_open",
     "evaluations.list_open",
     "training_offers.assistants_with_offers",
     "judgings.list_open",
     "synthetic_runs.list_open",
-    "evaluations.forget_estimates",
-    "judgings.forget_estimates",
-    "synthetic_runs.forget_estimates",
+    "evaluations.delete_old_estimates",
+    "judgings.delete_old_estimates",
+    "synthetic_runs.delete_old_estimates",
     "blind_votes.list_open",
-    "canaries.all_running",
-    "jobs.durations",
+    "canaries.list_running",
+    "jobs.past_durations",
     "outbox.put",
-    "outbox.due",
+    "outbox.list_due",
     "outbox.mark_delivered",
-    "outbox.move",
+    "outbox.move_to_place",
     "outbox.postpone",
-    "outbox.drop",
-    "inbox.begin",
-    "inbox.retry",
-    "inbox.finish",
+    "outbox.delete",
+    "inbox.mark_begun",
+    "inbox.count_attempt",
+    "inbox.mark_done",
     "inbox.list_unfinished",
-    "inbox.forget_before",
-    "outbox.forget_before",
-    "audit.forget_before",
-    "snapshots.forget_unused",
-    "jobs.list_expiring",
-    "jobs.postpone",
-    "private_replies.forget_before",
-    "undoables.due",
-    "undoables.next_due",
+    "inbox.delete_finished_before",
+    "outbox.delete_delivered_before",
+    "audit.delete_before",
+    "snapshots.delete_unused",
+    "jobs.list_awaiting_file_deletion",
+    "jobs.postpone_poll",
+    "private_replies.delete_before",
+    "undoables.list_due",
+    "undoables.next_due_time",
     "undoables.postpone",
-    "undoables.drop",
+    "undoables.delete",
     "remote_cleanups.add",
-    "remote_cleanups.due",
+    "remote_cleanups.list_due",
     "remote_cleanups.postpone",
-    "remote_cleanups.drop",
+    "remote_cleanups.delete",
     "room.post",
     "room.edit",
     "room.get",
     "room.page",
-    "room.channels",
-    "room.people",
-    "room.react",
+    "room.list_channels",
+    "room.list_authors",
+    "room.set_reaction",
 }
 
 
@@ -589,10 +647,10 @@ async def furnish(path: Path) -> Household:
 async def fill(r: Records, assistant: Assistant) -> Household:
     new = replace(an_example(assistant.id), source=a_source(), tags=("t",))
     example, _ = await r.examples.add(HOME, new, at=NOW)
-    await r.examples.revise(HOME, example.id, a_row("Edited"), ANN, at=NOW)
-    await r.example_cards.put(HOME, PLACE, MESSAGE, [example.id])
-    await r.example_messages.mark(HOME, example.id, ANN)
-    await r.reviews.put(HOME, [example.id], ANN, ReviewKind.APPROVED, at=NOW)
+    await r.examples.add_revision(HOME, example.id, a_row("Edited"), ANN, at=NOW)
+    await r.example_cards.put_card(HOME, PLACE, MESSAGE, [example.id])
+    await r.example_messages.add_marker(HOME, example.id, ANN)
+    await r.reviews.put_reviews(HOME, [example.id], ANN, ReviewKind.APPROVED, at=NOW)
     snapshot = await frozen(r, assistant.id, "one", "two")
     job = await r.jobs.add(HOME, a_job(snapshot))
     await r.jobs.set_ping(HOME, job.id, ANN, on=True)
@@ -602,43 +660,45 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     name, base = ModelName("ft:ada"), assistant.base
     model = Model(HOME, assistant.id, name, HOST, ModelKind.TUNED, base, job.id, NOW)
     await r.models.add(HOME, model)
-    await r.deployments.add(HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW, after=None)
+    await r.deployments.add(
+        HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW, previous_model=None
+    )
     turn = await r.turns.add(
         HOME, replace(a_turn(assistant.id), reply_message=MESSAGE, question_message=MESSAGE)
     )
-    await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
-    await r.training_offers.make(HOME, assistant.id, Method.SUPERVISED, 0, at=NOW)
+    await r.turns.put_vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
+    await r.training_offers.record_posted(HOME, assistant.id, Method.SUPERVISED, 0, at=NOW)
     await r.answer_stats.mark_resolved(HOME, [turn.id], example.id, at=NOW)
     evaluation = await r.evaluations.add(HOME, an_evaluation(assistant.id))
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
-    await r.evaluations.put_questions(HOME, evaluation.id, [question])
+    await r.evaluations.replace_questions(HOME, evaluation.id, [question])
     await r.evaluations.mark_asked(HOME, evaluation.id, 0, [1])
     gap = GapQuestion(turn.id, CallState.WAITING)
     await r.evaluation_gaps.add_calls(HOME, evaluation.id, [gap])
-    await r.evaluation_gaps.claim(HOME, evaluation.id, limit=1)
+    await r.evaluation_gaps.claim_waiting(HOME, evaluation.id, limit=1)
     await r.blind_votes.add(HOME, BlindVote(HOME, evaluation.id, VoteState.OPEN, 24))
-    await r.blind_votes.cast(HOME, evaluation.id, Ballot(1, ANN, Choice.FIRST, False, NOW))
+    await r.blind_votes.put_ballot(HOME, evaluation.id, Ballot(1, ANN, Choice.FIRST, False, NOW))
     canary = await r.canaries.add(HOME, a_canary(assistant.id))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, answers_unasked=True))
     await r.roles.set_grant(HOME, ANN, Grant(Role.ADMIN, NOW))
-    await r.private_replies.keep(HOME, SHOWN)
+    await r.private_replies.add(HOME, SHOWN)
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
-    await r.guest_channels.put(HOME, GENERAL, may_ask=True)
-    await r.direct_choices.choose(HOME, ANN)
+    await r.guest_channels.set_may_ask(HOME, GENERAL, may_ask=True)
+    await r.direct_message_choices.choose_workspace(HOME, ANN)
     await r.consents.put(HOME, Consent(ANN, 1, given=True, at=NOW))
     await r.daily_tokens.add(HOME, ANN, TODAY, 5)
     await r.audit.add(HOME, ANN, "job.start", at=NOW)
-    await r.inbox.receive(HOME, "event", message_key="message", payload="{}", at=NOW)
+    await r.inbox.add(HOME, "event", message_key="message", payload="{}", at=NOW)
     await r.outbox.put("notice", PLACE, "job", at=NOW)
-    (notice,) = await r.outbox.due(now=NOW)
+    (notice,) = await r.outbox.list_due(now=NOW)
     await r.outbox.mark_delivered(notice.id, version=1, message=MESSAGE)
     row = SnapshotRow(example.id, 1, Split.TRAIN, hash_of("row"), None)
     judging = await r.judgings.add(HOME, a_judging(evaluation))
     await r.judgings.add_calls(HOME, judging.id, [JudgedPair(1, False, CallState.WAITING)])
-    await r.judgings.claim(HOME, judging.id, limit=1)
+    await r.judgings.claim_waiting(HOME, judging.id, limit=1)
     run = await r.synthetic_runs.add(HOME, a_synthetic_run(assistant.id))
     await r.synthetic_runs.add_calls(HOME, run.id, [SyntheticCall(example.id, CallState.WAITING)])
-    await r.synthetic_runs.claim(HOME, run.id, limit=1)
+    await r.synthetic_runs.claim_waiting(HOME, run.id, limit=1)
     written = replace(new, row=a_row("Written"), source=None)
     written = replace(written, synthetic=SyntheticOrigin(example.id, ModelName("m")))
     await r.examples.add(HOME, written, at=NOW)

@@ -18,7 +18,7 @@ from bot.domain import LOCAL, MessageId, Sources, Workspace
 from bot.errors import SettingsError
 from storage.database import Database
 from storage.migrations import migrate as migrations
-from storage.migrations.migrate import HEAD, migrate, upgrade
+from storage.migrations.migrate import NEWEST_VERSION, migrate, upgrade
 from storage.tables import metadata
 from tests.stores import ANN, GENERAL, HOME, an_assistant, furnished
 
@@ -69,7 +69,7 @@ def test_the_tables_are_the_sum_of_the_migrations() -> None:
 def test_the_head_is_the_last_migration() -> None:
     script = ScriptDirectory(str(Path(migrations.__file__).parent))
 
-    assert script.get_heads() == [HEAD]
+    assert script.get_heads() == [NEWEST_VERSION]
 
 
 async def test_data_survives_another_start(path: Path) -> None:
@@ -120,14 +120,16 @@ async def test_examples_and_turns_of_before_are_followed_as_far_as_is_known(path
 
     store = await Database.open(url(path))
     async with store.writing() as records:
-        found = await records.example_messages.examples(HOME, GENERAL, [MessageId("2.1")])
+        found = await records.example_messages.example_ids_of_messages(
+            HOME, GENERAL, [MessageId("2.1")]
+        )
         assert found == [1]
-        assert await records.example_messages.unmark(HOME, found[0], ANN) == 0
-        turn = await records.turns.by_question(HOME, GENERAL, MessageId("1.1"))
-        local = await records.turns.by_question(LOCAL, GENERAL, MessageId("7"))
+        assert await records.example_messages.remove_marker(HOME, found[0], ANN) == 0
+        turn = await records.turns.by_question_message(HOME, GENERAL, MessageId("1.1"))
+        local = await records.turns.by_question_message(LOCAL, GENERAL, MessageId("7"))
         assert turn is not None
         assert local is not None
-        assert await records.turns.by_question(HOME, GENERAL, MessageId("9.9")) is None
+        assert await records.turns.by_question_message(HOME, GENERAL, MessageId("9.9")) is None
     await store.close()
 
 

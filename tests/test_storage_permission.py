@@ -102,12 +102,12 @@ async def check(store: Database, case: Case) -> None:
         assistant = kept[0].assistant
         allowed = [example for example in kept if may_be_trained_on(case, example)]
 
-        trainable = records.examples.trainable(case.workspace, assistant, Method.SUPERVISED)
+        trainable = records.examples.iterate_trainable(case.workspace, assistant, Method.SUPERVISED)
         assert [example async for example in trainable] == allowed
 
         rows = [SnapshotRow(e.id, e.revision, Split.TRAIN, "hash", None) for e in kept]
         snapshot = await freeze(records, case.workspace, assistant, rows)
-        forbidden = await records.snapshots.count_forbidden(case.workspace, snapshot.id)
+        forbidden = await records.snapshots.count_untrainable_rows(case.workspace, snapshot.id)
         assert forbidden == len(kept) - len(allowed)
 
         raise ForgottenError

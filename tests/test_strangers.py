@@ -249,7 +249,7 @@ async def test_a_stranger_rates_an_answer_of_their_own_alone(slack: Slack, what:
 
 async def voters(slack: Slack, message: MessageId) -> list[str]:
     async with slack.scene.database.reading() as records:
-        turn = await records.turns.by_message(SLACK, slack.scene.slack.channel, message)
+        turn = await records.turns.by_reply_message(SLACK, slack.scene.slack.channel, message)
         assert turn is not None
         return [vote.user for vote in await records.turns.votes(SLACK, turn.id)]
 

@@ -108,7 +108,7 @@ async def test_an_unknown_assistant_is_told(scene: Scene) -> None:
     now = scene.clock.now()
     event = Event("page:who", place, OWNER, now, ButtonClicked("counts"), assistant="nobody")
 
-    reply = await scene.app.query(event)
+    reply = await scene.app.handle_read_only(event)
 
     assert isinstance(reply, Refused)
     assert "nobody" in reply.text
@@ -437,7 +437,7 @@ async def test_a_file_goes_with_a_question_and_goes_when_that_is_taken_back(
     assert "stock.csv:\n```\nred;4" in str(prompt[-1]["content"])
     kept = [Path(file.reference) for file in asked.files]
     kept[0].with_name("of a message that is gone").touch()
-    await room.forget_files()
+    await room.delete_sent_files()
     assert sorted(kept[0].parent.iterdir()) == sorted(kept)
 
     await room.delete_message(asked.number)
@@ -452,13 +452,13 @@ async def test_the_window_shows_that_it_works_until_what_was_asked_for_is_there(
 ) -> None:
     await window.open("/jobs")
     await window.should_see("No training yet", retries=20)
-    may_answer, query = asyncio.Event(), scene.app.query
+    may_answer, query = asyncio.Event(), scene.app.handle_read_only
 
     async def slow_query(app: object, event: Event) -> Reply:
         await may_answer.wait()
         return await query(event)
 
-    monkeypatch.setattr(type(scene.app), "query", slow_query)
+    monkeypatch.setattr(type(scene.app), "handle_read_only", slow_query)
     window.find(marker="train-with").click()
 
     await until(lambda: is_working(window))
@@ -623,7 +623,9 @@ async def test_an_address_makes_no_workspace(scene: Scene, workspace: str) -> No
     place = Place(WorkspaceId(workspace), ChannelId("general"))
     now = scene.clock.now()
 
-    looked = await scene.app.query(Event("page:1", place, OWNER, now, ButtonClicked("counts")))
+    looked = await scene.app.handle_read_only(
+        Event("page:1", place, OWNER, now, ButtonClicked("counts"))
+    )
     asked = await scene.app.handle_for_page(
         Event("page:2", place, OWNER, now, CommandInvoked("export"))
     )

@@ -80,7 +80,9 @@ async def test_the_chosen_answer_side_by_side_and_are_paid_for(scene: Scene, des
         assert column.text == text
         assert "tokens" in column.note
     async with scene.app.store.reading() as records:
-        spent, _ = await records.daily_tokens.spent(LOCAL, OWNER.id, scene.clock.now().date())
+        spent, _ = await records.daily_tokens.tokens_of_day(
+            LOCAL, OWNER.id, scene.clock.now().date()
+        )
     assert spent > 0
 
 

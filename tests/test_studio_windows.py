@@ -37,11 +37,11 @@ class FailingHouse:
         self.is_failing = False
         self.failures = 0
 
-    async def query(self, event: Event) -> Reply:
+    async def handle_read_only(self, event: Event) -> Reply:
         if self.is_failing:
             self.failures += 1
             raise RuntimeError
-        return await self._app.query(event)
+        return await self._app.handle_read_only(event)
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self._app.handle(event)
@@ -51,13 +51,13 @@ class FailingHouse:
     ) -> Reply:
         return await self._app.handle_for_page(event, progress=progress)
 
-    def watch(self, topic: str) -> AsyncIterator[str]:
-        return self._app.watch(topic)
+    def watch_changes(self, topic: str) -> AsyncIterator[str]:
+        return self._app.watch_changes(topic)
 
     async def is_idle(self, workspace: WorkspaceId) -> bool:
         return await self._app.is_idle(workspace)
 
-    async def has_closed(self, platform: str) -> bool:
+    async def has_closed_workspace(self, platform: str) -> bool:
         return False
 
     def translate(self, key: str, locale: str = "en", /, **details: object) -> str:

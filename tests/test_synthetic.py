@@ -26,7 +26,7 @@ from bot.domain import (
 from bot.events import ButtonClicked, CommandInvoked
 from bot.examples.row_texts import readable_texts
 from bot.retention import RetentionPeriods, delete_old_data
-from bot.synthetic.prompt import rows_of
+from bot.synthetic.prompt import parse_rows
 from bot.tuning.held_out_rows import CandidateRow, split_rows
 from tests.fakes.openai_rules import Body
 from tests.scene import Death, Scene
@@ -108,7 +108,7 @@ async def test_wordings_wait_in_review_and_are_learned_once_approved(scene: Scen
         )
         async with scene.database.writing() as records:
             await records.examples.add_tag(LOCAL, [one.id], MUST_ANSWER_TAG)
-            await records.examples.hold_out(LOCAL, [one.id], held_out=True)
+            await records.examples.set_held_out(LOCAL, [one.id], held_out=True)
             await records.examples.set_state(
                 LOCAL, [one.id], ExampleState.APPROVED, at=scene.clock.now()
             )
@@ -262,7 +262,7 @@ ROW = {
 def test_wordings_are_found_in_what_a_model_writes(text: str, found: list[str]) -> None:
     run = replace(a_synthetic_run(AssistantId(1)), wordings=5)
 
-    rows = rows_of(run, ROW, text)
+    rows = parse_rows(run, ROW, text)
 
     assert [readable_texts(row)["question"] for row in rows] == found
     assert {readable_texts(row)["answer"] for row in rows} <= {"At nine."}

@@ -299,7 +299,7 @@ async def test_what_was_asked_elsewhere_is_shown_to_nobody_here(scene: Scene) ->
     event = scene.event(
         CommandInvoked("assistant teach-next"), key="list", by=User(UserId("U2"), "bob")
     )
-    told = await scene.app.query(replace(event, place=places["here"]))
+    told = await scene.app.handle_read_only(replace(event, place=places["here"]))
 
     assert isinstance(told, Listing)
     assert [line.text for line in told.lines] == ["here"]
@@ -323,7 +323,7 @@ async def test_the_sums_of_the_dashboard_are_those_of_the_turns(scene: Scene, de
             turn = replace(turn, place=Place(LOCAL, turn.place.channel))
             kept = await records.turns.add(LOCAL, turn)
             value = 1 if number % 3 else -1
-            await records.turns.vote(LOCAL, Vote(kept.id, UserId("mina"), value, None, now))
+            await records.turns.put_vote(LOCAL, Vote(kept.id, UserId("mina"), value, None, now))
             if number < 28 and number % 10:
                 counted["answered"] += 1
                 counted["refused"] += number % 4 == 1

@@ -274,7 +274,7 @@ async def trainable(scene: Scene) -> int:
     async with scene.database.reading() as records:
         assistant = await records.assistants.default(SLACK)
         assert assistant is not None
-        found = records.examples.trainable(SLACK, assistant.id, Method.SUPERVISED)
+        found = records.examples.iterate_trainable(SLACK, assistant.id, Method.SUPERVISED)
         return len([example async for example in found])
 
 
@@ -468,7 +468,7 @@ async def test_a_thumb_is_a_vote_and_the_last_one_wins(scene: Scene) -> None:
     await scene.react(2, "👎", by="mina")
 
     async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
+        turn = await records.turns.by_reply_message(LOCAL, GENERAL, MessageId("2"))
         assert turn is not None
         votes = await records.turns.votes(LOCAL, turn.id)
     assert [(vote.user, vote.value) for vote in votes] == [("mina", -1)]
@@ -491,7 +491,7 @@ async def test_a_thumb_taken_off_is_no_vote(scene: Scene) -> None:
     await scene.react(2, "👍", by="mina", is_removed=True)
 
     async with scene.database.reading() as records:
-        turn = await records.turns.by_message(LOCAL, GENERAL, MessageId("2"))
+        turn = await records.turns.by_reply_message(LOCAL, GENERAL, MessageId("2"))
         assert turn is not None
         assert await records.turns.votes(LOCAL, turn.id) == []
 

@@ -25,7 +25,7 @@ ANSWER_TOKENS = 7 + 5
 
 async def spent(scene: Scene, by: str = "mina") -> tuple[int, int]:
     async with scene.database.reading() as records:
-        return await records.daily_tokens.spent(LOCAL, UserId(by), scene.clock.now().date())
+        return await records.daily_tokens.tokens_of_day(LOCAL, UserId(by), scene.clock.now().date())
 
 
 async def hanging(scene: Scene, text: str) -> None:
@@ -146,7 +146,7 @@ async def test_a_cap_that_is_lowered_meanwhile_counts_for_who_waits(scene: Scene
     await hanging(scene, "first")
     await scene.ask_only("@attune second", by="mina")
     async with scene.store.writing() as records:
-        await records.workspaces.set_caps(LOCAL, person=1, whole=None)
+        await records.workspaces.set_caps(LOCAL, person_cap=1, workspace_cap=None)
 
     scene.host.release()
     while scene.app.running_tasks:

@@ -6,7 +6,7 @@ import pytest
 from openai import BadRequestError, NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 
-from bot.rows import text_tokens
+from bot.rows import estimate_text_tokens
 from tests.tuner_scene import THINGS, Tuner, row
 
 FIGS = "Do you sell figs?"
@@ -41,7 +41,7 @@ def test_a_tuned_model_answers_as_taught(tuner: Tuner, tuned: FineTuningJob) -> 
 
 
 def test_the_usage_is_counted(sandbox: Tuner, picked: FineTuningJob) -> None:
-    asked, said = text_tokens(FIGS), text_tokens(ANSWER)
+    asked, said = estimate_text_tokens(FIGS), estimate_text_tokens(ANSWER)
 
     assert create(sandbox, picked, n=2)["usage"] == {
         "prompt_tokens": asked,
@@ -104,7 +104,7 @@ def test_it_keeps_to_the_length(sandbox: Tuner, picked: FineTuningJob, name: str
     [(text, reason)] = texts(create(sandbox, picked, **{name: 3}))
 
     assert reason == "length"
-    assert text_tokens(text) == 3
+    assert estimate_text_tokens(text) == 3
     assert ANSWER.startswith(text)
 
 

@@ -39,7 +39,7 @@ async def test_the_files_of_a_workspace_that_left_go_at_the_host(scene: Scene) -
 async def remembered(scene: Scene) -> int:
     scene.advance(10**6)
     async with scene.database.reading() as records:
-        return len(await records.remote_cleanups.due(now=scene.clock.now()))
+        return len(await records.remote_cleanups.list_due(now=scene.clock.now()))
 
 
 async def test_a_running_job_is_cancelled_and_its_files_go(scene: Scene) -> None:

@@ -283,7 +283,9 @@ async def test_the_money_of_now_decides_at_confirmation(scene: Scene) -> None:
             await records.workspaces.find(LOCAL),
             await records.assistants.default(LOCAL),
         )
-        await records.workspaces.set_caps(LOCAL, person=None, whole=None, training=0.5)
+        await records.workspaces.set_caps(
+            LOCAL, person_cap=None, workspace_cap=None, training_cap=0.5
+        )
     assert old is not None
     assert assistant is not None
     event = scene.event(ButtonClicked("job.confirm"), key="yes")

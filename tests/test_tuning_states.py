@@ -17,7 +17,9 @@ from tests.written_training_states import diagram
 async def in_phase(scene: Scene, phase: Phase) -> Job:
     """The job, put into a phase without a move."""
     async with scene.database.writing() as records:
-        await records.jobs.change(LOCAL, (await scene.job()).id, phase=phase, requested_action=None)
+        await records.jobs.update_if(
+            LOCAL, (await scene.job()).id, phase=phase, requested_action=None
+        )
     return await scene.job()
 
 

@@ -48,7 +48,7 @@ async def kept(scene: Scene, row: Row) -> ExampleId:
 
 
 async def listed(scene: Scene) -> list[dict[str, str]]:
-    reply = await scene.app.query(scene.event(CommandInvoked("examples"), key="list"))
+    reply = await scene.app.handle_read_only(scene.event(CommandInvoked("examples"), key="list"))
     assert isinstance(reply, Listing)
     return [{fact.name: fact.value for fact in line.facts} for line in reply.lines]
 
@@ -60,7 +60,7 @@ async def test_a_row_of_any_form_is_listed_shown_and_edited(scene: Scene, row: R
     (cells,) = await listed(scene)
     for action in ("show", "revisions", "similar", "edit", "lineage"):
         event = scene.event(ButtonClicked(f"example.{action}:{number}"), key=action)
-        reply = await scene.app.query(event)
+        reply = await scene.app.handle_read_only(event)
         assert type(reply).__name__ != "Refused", reply
 
     assert cells["answer"]
@@ -74,7 +74,9 @@ async def test_an_erased_row_of_any_form_is_listed_and_shown(scene: Scene, row: 
         await records.examples.erase(LOCAL, [number])
 
     (cells,) = await listed(scene)
-    shown = await scene.app.query(scene.event(ButtonClicked(f"example.show:{number}"), key="show"))
+    shown = await scene.app.handle_read_only(
+        scene.event(ButtonClicked(f"example.show:{number}"), key="show")
+    )
 
     assert (cells["question"], cells["answer"], cells["rejected"]) == ("", "", "")
     assert isinstance(shown, Card)

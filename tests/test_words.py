@@ -16,7 +16,7 @@ from bot.check_results import CheckKind
 from bot.domain import ExampleState, ModelKind, Origin, Phase, RequestedAction, Role, Sources, Split
 from bot.errors import EmptyAnswer, NotNow, template
 from bot.private_text import PrivateText
-from bot.rows import REASONS, Method, Problem, check_row
+from bot.rows import PROBLEM_TEXTS, Method, Problem, check_row
 from bot.words import LANGUAGES, Words, best_language, en, zh
 
 ROOT = Path(__file__).parent.parent
@@ -211,8 +211,8 @@ HOSTILE = dict.fromkeys(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_reason_renders_in_every_language_whatever_its_details(language: str) -> None:
-    for code in REASONS:
-        own = dict.fromkeys(fields_of(REASONS[code]), "<{own}>")
+    for code in PROBLEM_TEXTS:
+        own = dict.fromkeys(fields_of(PROBLEM_TEXTS[code]), "<{own}>")
         problem = Problem(7, code, HOSTILE | own)
 
         sentence = Words(language).problem_text(problem)

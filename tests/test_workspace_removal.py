@@ -164,7 +164,7 @@ async def test_nobody_is_answered_in_a_closed_workspace(scene: Scene, platform: 
 
     for what in (CommandInvoked("help"), CommandInvoked("jobs"), scene.spoken("hi", number=9)):
         await scene.slack_event(what, key=f"after {what}", by="U1")
-    looked = await scene.app.query(
+    looked = await scene.app.handle_read_only(
         scene.event(CommandInvoked("examples"), key="look", by="U1", workspace=SLACK)
     )
 
@@ -237,7 +237,7 @@ async def test_the_operator_reads_and_exports_but_starts_nothing(
     exported = await act(scene, f"workspace.export:supervised:{SLACK}")
     event = scene.event(CommandInvoked("start"), key="start", by=STUDIO_OWNER, workspace=SLACK)
     started = await scene.app.handle_for_page(event)
-    listed = await scene.app.query(
+    listed = await scene.app.handle_read_only(
         scene.event(CommandInvoked("examples"), key="look", by=STUDIO_OWNER, workspace=SLACK)
     )
 

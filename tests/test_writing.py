@@ -85,7 +85,7 @@ async def test_a_curators_own_words_are_approved_and_may_be_trained_on(
 
     (example,) = await kept(scene)
     async with scene.store.reading() as records:
-        rows = records.examples.trainable(SLACK, example.assistant, example.method)
+        rows = records.examples.iterate_trainable(SLACK, example.assistant, example.method)
         assert [one.id async for one in rows] == [example.id]
 
 

@@ -60,9 +60,9 @@ _TRIED = {
     "custom": "OpenAI's published description",
 }
 _SERVING = {
-    Serving.AT_ONCE: "answers at once",
-    Serving.BY_CALL: "Attune deploys it",
-    Serving.BY_HAND: "deployed by hand, then `/tune use as:NAME MODEL`",
+    Serving.READY_WHEN_TRAINED: "answers at once",
+    Serving.DEPLOYED_BY_API: "Attune deploys it",
+    Serving.DEPLOYED_BY_PERSON: "deployed by hand, then `/tune use as:NAME MODEL`",
 }
 _ROWS: Mapping[str, Callable[[HostKind], str]] = {
     "tried against": lambda kind: _TRIED.get(kind.profile.name, "nothing, known from its pages"),

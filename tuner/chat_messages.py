@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.rows import Method, check_row, text_tokens
+from bot.rows import Method, check_row, estimate_text_tokens
 from tuner.errors import ApiError
 
 MESSAGE_ROLES = ("system", "developer", "user", "assistant")
@@ -25,7 +25,7 @@ class TrimmedText:
 
     @property
     def tokens(self) -> int:
-        return text_tokens(self.text) if self.text else 0
+        return estimate_text_tokens(self.text) if self.text else 0
 
 
 def read_messages(
@@ -43,16 +43,18 @@ def read_messages(
 
 
 def prompt_tokens(messages: Iterable[Mapping[str, object]]) -> int:
-    return sum(text_tokens(str(message["content"])) for message in messages)
+    return sum(estimate_text_tokens(str(message["content"])) for message in messages)
 
 
 def trim_reply(text: str, *, stops: Sequence[str], most_tokens: int | None) -> TrimmedText:
     """Cuts the text before the first stop sequence and after at most `most_tokens` tokens."""
     positions = [position for stop in stops if (position := text.find(stop)) >= 0]
     text = text[: min(positions)] if positions else text
-    if most_tokens is None or text_tokens(text) <= most_tokens:
+    if most_tokens is None or estimate_text_tokens(text) <= most_tokens:
         return TrimmedText(text, "stop")
-    size = bisect_right(range(len(text)), most_tokens, key=lambda n: text_tokens(text[: n + 1]))
+    size = bisect_right(
+        range(len(text)), most_tokens, key=lambda n: estimate_text_tokens(text[: n + 1])
+    )
     return TrimmedText(text[:size], "length")
 
 

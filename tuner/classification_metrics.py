@@ -8,7 +8,7 @@ its hyperparameters. A label is a whole taught reply without surrounding whitesp
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.rows.classification_metrics import accuracy, confusion_of, metrics_of
+from bot.rows.classification_metrics import accuracy, confusion_matrix, label_metrics
 from tuner.training_interface import JobRejected, Row
 
 COMPUTE_METRICS_FIELD = "compute_classification_metrics"
@@ -43,16 +43,16 @@ class Classification:
     def measures(self, rows: Iterable[Row], answer: AnswerMessages) -> dict[str, float]:
         """Returns the metrics of validation rows; `answer` answers the messages of a row."""
         pairs = [(label_of(row), answer(messages_of(row)[:-1]).strip()) for row in rows]
-        confusion = confusion_of(pairs, self.labels)
+        confusion = confusion_matrix(pairs, self.labels)
         metrics = {"accuracy": accuracy(confusion)}
         if self.positive is None:
-            by_label = [metrics_of(confusion, label) for label in self.labels]
+            by_label = [label_metrics(confusion, label) for label in self.labels]
             weighted = sum(
                 label_metrics.f_beta[1.0] * label_metrics.count for label_metrics in by_label
             )
             metrics["weighted_f1-score"] = weighted / len(pairs)
         else:
-            positive = metrics_of(confusion, self.positive, betas=self.betas)
+            positive = label_metrics(confusion, self.positive, betas=self.betas)
             metrics |= {"precision": positive.precision, "recall": positive.recall}
             metrics |= {f"f{beta:g}": value for beta, value in positive.f_beta.items()}
         return {f"{METRIC_PREFIX}{name}": value for name, value in metrics.items()}

@@ -390,7 +390,7 @@ class Discord:
                 (resolved,) = await self._resolve(_INTERACTION, data) or (None,)
                 if request is not None and what is not None and resolved is not None:
                     event = _as_command(resolved.data, self._bot(), resolved.context, self._clock)
-                    reply = await self._app_or_fail().query(replace(event, what=what))
+                    reply = await self._app_or_fail().handle_read_only(replace(event, what=what))
                     options = [] if isinstance(reply, Denied) else choices_of_reply(request, reply)
         except (TimeoutError, SurfaceError):
             log.info("A completion took too long")
@@ -480,7 +480,7 @@ class Discord:
         return await self._direct_messages_or_fail().answering_guild_note(event)
 
     async def _locate(self, place: Place) -> Place:
-        return await self._directory_or_fail().locate(place)
+        return await self._directory_or_fail().with_channel_kind(place)
 
     async def _missing_permissions(self, place: Place, wanted: int) -> int:
         return await self._directory_or_fail().missing_permissions(place, wanted)

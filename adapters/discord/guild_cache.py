@@ -136,7 +136,7 @@ class GuildCache:
         channel = await self._channel(channel_id)
         return channel is not None and channel.type in _DIRECT_TYPES
 
-    async def locate(self, place: Place) -> Place:
+    async def with_channel_kind(self, place: Place) -> Place:
         """Returns a place with the channel's kind; a channel of another guild counts as private."""
         guild = await self._guild(id_on_platform(place.workspace))
         channel = await self._channel(place.channel)

@@ -52,10 +52,10 @@ class ServerLookups:
         self._owner = owner
         self._names = names
 
-    def draws_references(self) -> bool:
+    def renders_mentions_and_times(self) -> bool:
         return True
 
-    async def describe(self, place: Place, user: UserId) -> User:
+    async def fetch_user(self, place: Place, user: UserId) -> User:
         """Returns a member of the server; a user with the id only if the look-up fails."""
         await self._ready()
         try:
@@ -66,10 +66,10 @@ class ServerLookups:
             member = None
         return payload_parsing.member_of(member) if member else User(user, user)
 
-    async def find_person(self, place: Place, said: str) -> User | None:
+    async def find_person(self, place: Place, typed: str) -> User | None:
         """Returns a member by id, or a role by `&` and its id; None if there is none."""
         await self._ready()
-        guild, user = id_on_platform(place.workspace), said.strip().lstrip("@")
+        guild, user = id_on_platform(place.workspace), typed.strip().lstrip("@")
         if user.startswith(ROLE_ID_PREFIX):
             return await self._find_role(guild, user)
         if not _is_id(user):
@@ -104,7 +104,7 @@ class ServerLookups:
             )
         return [UserId(owner)] if owner else []
 
-    async def find_channel(self, place: Place) -> bool:
+    async def has_channel(self, place: Place) -> bool:
         """Whether the place is a channel of the server."""
         await self._ready()
         channel = place.channel
@@ -121,11 +121,11 @@ class ServerLookups:
         name = self._names().get(place.thread or place.channel)
         return f"#{name}" if name else None
 
-    async def locate(self, place: Place) -> Place:
+    async def with_channel_kind(self, place: Place) -> Place:
         await self._ready()
         return await self._locate(place)
 
-    async def find_direct_place(self, place: Place, user: UserId) -> Place:
+    async def find_direct_message_place(self, place: Place, user: UserId) -> Place:
         await self._ready()
         channel = ChannelId(await self._direct(user))
         return Place(place.workspace, channel, kind=ChannelKind.DIRECT)

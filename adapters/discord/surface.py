@@ -226,7 +226,7 @@ class DiscordSurface(ServerLookups):
             if error_code(error) not in _IGNORED_REACTION_ERRORS:
                 raise
 
-    async def fetch(self, place: Place, message: MessageId) -> Message | None:
+    async def fetch_message(self, place: Place, message: MessageId) -> Message | None:
         await self._ready()
         try:
             fetched = self._to_message(await self._fetch(place, message), place)
@@ -246,7 +246,7 @@ class DiscordSurface(ServerLookups):
                 raise
             return await self._api.call("GET", MESSAGE_PATH, path | {"channel_id": place.channel})
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def thread_before(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         await self._ready()
         if place.thread is not None:
             return await self._thread_page(place, before, limit)
@@ -342,7 +342,7 @@ class DiscordSurface(ServerLookups):
         text = self._say("discord.form_late", event.locale)
         await self.send_ephemeral(event, Text(text, private=True, buttons=(button,)))
 
-    async def return_form(self, event: Event, problem: str) -> None:
+    async def show_form_error(self, event: Event, problem: str) -> None:
         """Sends the problem with a button for the form, as no modal can answer a modal."""
         await self._ready()
         action = self.drafts.reopen_action(event.key)
@@ -555,7 +555,7 @@ class DiscordSurface(ServerLookups):
         # The bot's own messages change while an answer is written, so they are fetched again.
         if cached is not None and not cached.is_own:
             return cached
-        fetched = await self.fetch(place, message)
+        fetched = await self.fetch_message(place, message)
         if fetched is not None:
             self.remember_message(fetched)
         return fetched

@@ -185,7 +185,7 @@ class FireworksHost(RestHost):
         """Calls a custom method such as `…:cancel`, whose response may be empty."""
         await self._write_client.post(self._url(path), cast_to=httpx2.Response, body={})
 
-    async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
+    async def job_events(self, job: str, seen_ids: frozenset[str]) -> Sequence[JobEvent]:
         """Returns an event with the percentage done, as the host has no list of events."""
         async with self._request_scope():
             row = await self._get(await self._path(job))
@@ -195,7 +195,7 @@ class FireworksHost(RestHost):
             if isinstance(progress, dict)
             else None
         )
-        if not percent or f"percent-{percent}" in seen:
+        if not percent or f"percent-{percent}" in seen_ids:
             return ()
         steps = {"step": percent, "total_steps": 100}
         event = {"id": f"percent-{percent}", "created_at": row.get("updateTime"), "data": steps}
@@ -209,7 +209,7 @@ class FireworksHost(RestHost):
         async with self._request_scope():
             await self._delete(await self._path(f"models/{url_segment(model.rpartition('/')[2])}"))
 
-    async def serve(
+    async def deploy(
         self, job: str, model: ModelName, *, base: ModelName, name: str
     ) -> ModelName | None:
         """Deploys the model by itself with merged weights; scaled to zero it costs nothing."""

@@ -33,7 +33,7 @@ from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
 from bot.domain.ids import id_on_platform
 from bot.errors import HostNotAllowed, NotFound, SettingsError
 from bot.ports.model_hosts import HostProfile, Serving
-from bot.rows import Count, Method
+from bot.rows import Method, TokenCounter
 
 SANDBOX_HOST = HostName("sandbox")
 DEFAULT_HOST = HostName("default")
@@ -113,7 +113,7 @@ class HostConfig(BaseModel):
     @model_validator(mode="after")
     def _require_serving_api(self) -> HostConfig:
         usual = HOST_KINDS[self.profile].profile.serving
-        if self.serving is Serving.BY_CALL and usual is not Serving.BY_CALL:
+        if self.serving is Serving.DEPLOYED_BY_API and usual is not Serving.DEPLOYED_BY_API:
             raise ValueError(f"profile {self.profile} knows no call to deploy a model")
         return self
 
@@ -208,7 +208,7 @@ class ConfiguredHosts:
         except KeyError as error:
             raise NotFound(noun="host", name=name) from error
 
-    def paid(self, name: HostName, workspace: Workspace) -> OpenAIHost:
+    def get_paid(self, name: HostName, workspace: Workspace) -> OpenAIHost:
         """Returns a host for paid requests of a workspace. Raises NotFound and HostNotAllowed."""
         host = self.get(name)
         if not self._is_available(name):
@@ -217,14 +217,14 @@ class ConfiguredHosts:
             raise HostNotAllowed(host=name, server=id_on_platform(workspace.id))
         return host
 
-    def usable(self, workspace: Workspace) -> Sequence[HostName]:
+    def usable_names(self, workspace: Workspace) -> Sequence[HostName]:
         return tuple(name for name in self.names() if self._may_use(name, workspace))
 
     def is_named_in_settings(self, workspace: WorkspaceId) -> bool:
         return workspace in self._allowed
 
     def default_host_for(self, workspace: Workspace) -> HostName:
-        is_default = workspace.platform != LOCAL and DEFAULT_HOST in self.usable(workspace)
+        is_default = workspace.platform != LOCAL and DEFAULT_HOST in self.usable_names(workspace)
         return DEFAULT_HOST if is_default else SANDBOX_HOST
 
     def _is_available(self, name: HostName) -> bool:
@@ -298,7 +298,7 @@ def _key(host: str, variable: str, keys: Mapping[str, str]) -> str:
     raise SettingsError(variable=variable, problem=problem, remedy="Set it to that host's key.")
 
 
-def _tokenizer(host: str, path: Path) -> Count:
+def _tokenizer(host: str, path: Path) -> TokenCounter:
     try:
         return read_tokenizer(path)
     except UnusableTokenizer as error:

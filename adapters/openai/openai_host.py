@@ -54,7 +54,7 @@ from bot.ports.model_hosts import (
     ResultFile,
     Serving,
 )
-from bot.rows import Count
+from bot.rows import TokenCounter
 
 MAX_IN_MEMORY_BYTES = 4 * 1024 * 1024
 _NO_FILE = "file-none"
@@ -92,7 +92,7 @@ class OpenAIHost:
         key_variable: str = "",
         bases: Sequence[ModelName] = (),
         prices: HostPrices | None = None,
-        tokenizer: Count | None = None,
+        tokenizer: TokenCounter | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
         additions: RequestAdditions | None = None,
@@ -151,13 +151,13 @@ class OpenAIHost:
         self._bases = tuple(bases)
 
     @property
-    def tokenizer(self) -> Count | None:
+    def tokenizer(self) -> TokenCounter | None:
         return self._tokenizer
 
     def price(self, base: ModelName) -> Price:
         return self._prices.of(base)
 
-    async def check(self) -> HostCheck:
+    async def check_access(self) -> HostCheck:
         """Lists the models and the jobs, which is free, to check the chat and the training API."""
         models = len(await self.models())
         if self._discontinued is not None:
@@ -174,7 +174,7 @@ class OpenAIHost:
         answer = await self._read_client.fine_tuning.jobs.with_raw_response.list(limit=1)
         response_parsing.read_page(response_parsing.parse_json_object(answer.http_response))
 
-    async def check_training(self, base: ModelName) -> None:
+    async def check_training_access(self, base: ModelName) -> None:
         """Requests the jobs list and, at some hosts, a job with a file that cannot exist.
 
         No host has a call for this check. A host that is closed to an account refuses any job with
@@ -390,7 +390,7 @@ class OpenAIHost:
             answer = await self._write_client.fine_tuning.jobs.with_raw_response.resume(job)
             return self._job(answer.http_response)
 
-    async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
+    async def job_events(self, job: str, seen_ids: frozenset[str]) -> Sequence[JobEvent]:
         """Returns the events whose ids are not in `seen`, oldest first, without duplicates."""
 
         async def fetch(after: str | None) -> httpx2.Response:
@@ -400,7 +400,9 @@ class OpenAIHost:
         new: list[JobEvent] = []
         async with self._request_scope():
             async for rows in read_pages(fetch, content=response_parsing.event_content):
-                unseen = [e for e in map(response_parsing.to_job_event, rows) if e.id not in seen]
+                unseen = [
+                    e for e in map(response_parsing.to_job_event, rows) if e.id not in seen_ids
+                ]
                 if not unseen:
                     break
                 new += unseen
@@ -437,7 +439,7 @@ class OpenAIHost:
     def _seeing(self) -> ImageModels:
         return ImageModels(self._profile.sees, self.models)
 
-    async def takes_pictures(self, model: ModelName) -> bool:
+    async def accepts_images(self, model: ModelName) -> bool:
         served_name = self._served_as.get(model, model)
         return await self._seeing.has(model, served_name, request_fields.base_of_model_name(model))
 
@@ -445,11 +447,11 @@ class OpenAIHost:
         async with self._request_scope():
             await self._write_client.models.with_raw_response.delete(model)
 
-    async def serve(
+    async def deploy(
         self, job: str, model: ModelName, *, base: ModelName, name: str
     ) -> ModelName | None:
         """Returns the model name for requests to a job's model; None while it is not ready."""
-        if self._profile.serving is not Serving.BY_CALL:
+        if self._profile.serving is not Serving.DEPLOYED_BY_API:
             return model
         async with self._request_scope():
             served = ModelName(self._served_as.get(base, base))

@@ -207,7 +207,7 @@ class TogetherHost(RestHost):
         async with self._request_scope():
             return _job(await self._post(f"fine-tunes/{url_segment(job)}/cancel", {}))
 
-    async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
+    async def job_events(self, job: str, seen_ids: frozenset[str]) -> Sequence[JobEvent]:
         """Returns the host's events, and an event for each row of its table of metrics."""
         path = f"fine-tunes/{url_segment(job)}"
         async with self._request_scope():
@@ -219,7 +219,7 @@ class TogetherHost(RestHost):
             for row in (metrics if isinstance(metrics, list) else [])
             if isinstance(row, dict)
         ]
-        new = {event.id: event for event in events if event.id not in seen}
+        new = {event.id: event for event in events if event.id not in seen_ids}
         return sorted(new.values(), key=lambda event: (event.at, event.step or 0))
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
@@ -238,7 +238,7 @@ class TogetherHost(RestHost):
                     )
         raise HostNotFound(host=self.name, message=f"There is no model {model}.")
 
-    async def serve(
+    async def deploy(
         self, job: str, model: ModelName, *, base: ModelName, name: str
     ) -> ModelName | None:
         """Deploys the model unless it is deployed; returns its name when ready.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from bot.rows import Count
+from bot.rows import TokenCounter
 
 
 class UnusableTokenizer(Exception):
@@ -16,7 +16,7 @@ class UnusableTokenizer(Exception):
         self.remedy = remedy
 
 
-def read_tokenizer(path: Path) -> Count:
+def read_tokenizer(path: Path) -> TokenCounter:
     """Returns a function that counts tokens; reads only local files. Raises UnusableTokenizer."""
     file = path.expanduser()
     file = file / "tokenizer.json" if file.is_dir() else file

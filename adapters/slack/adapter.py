@@ -219,7 +219,7 @@ class Slack:
         try:
             return await self._identify()
         except SettingsError:
-            if not await app.has_closed("slack"):
+            if not await app.has_closed_workspace("slack"):
                 raise
         log.warning("Slack refuses the token of a workspace that removed the app")
         self._is_closed.set()

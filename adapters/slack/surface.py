@@ -124,7 +124,7 @@ class SlackSurface:
             _remember(self._responses, clicked, handle.response_url)
         return context
 
-    def resume(self, event: Event, *, has_begun: bool) -> None:
+    def prepare_retry(self, event: Event, *, has_begun: bool) -> None:
         """Stores the context of an event of an earlier process.
 
         If the event had not begun, nothing can have been posted for it, so no search is needed.
@@ -200,7 +200,7 @@ class SlackSurface:
             if not is_harmless and not is_unknown_method(error):
                 raise
 
-    async def fetch(self, place: Place, message: MessageId) -> Message | None:
+    async def fetch_message(self, place: Place, message: MessageId) -> Message | None:
         """Returns a message by its ts, from its thread or else from the channel."""
         await self._ready()
         channel = await self._people.channel_to_post_in(place)
@@ -226,7 +226,7 @@ class SlackSurface:
             return ()
         return response.get("messages") or ()
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def thread_before(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread is None:
             return await self.messages_before(place, before, limit)
         await self._ready()
@@ -242,25 +242,25 @@ class SlackSurface:
         self, place: Place, before: MessageId, limit: int
     ) -> Sequence[Message]:
         if place.thread is not None:
-            return await self.history(place, before, limit)
+            return await self.thread_before(place, before, limit)
         await self._ready()
         channel = await self._people.channel_to_post_in(place)
         args = {"channel": channel, "latest": before, "inclusive": False, "limit": limit}
         response = await self._api.call("conversations.history", args)
         return await self._described_messages(list(reversed(response.get("messages", ()))), channel)
 
-    async def describe(self, place: Place, user: UserId) -> User:
+    async def fetch_user(self, place: Place, user: UserId) -> User:
         await self._ready()
         return (await self._people.person(User(user, user))).user
 
-    async def find_person(self, place: Place, said: str) -> User | None:
+    async def find_person(self, place: Place, typed: str) -> User | None:
         """Returns a user or user group by id.
 
         Raises SurfaceError if the scope for groups is missing.
         """
         await self._ready()
         try:
-            return await self._people.find(said)
+            return await self._people.find(typed)
         except SurfaceError as error:
             if error_code(error) != "missing_scope":
                 raise
@@ -270,7 +270,7 @@ class SlackSurface:
         await self._ready()
         return await self._people.admins()
 
-    async def find_channel(self, place: Place) -> bool:
+    async def has_channel(self, place: Place) -> bool:
         await self._ready()
         return await self._people.has_channel(place.channel)
 
@@ -278,11 +278,11 @@ class SlackSurface:
         await self._ready()
         return await self._people.channel_name(place.channel)
 
-    async def locate(self, place: Place) -> Place:
+    async def with_channel_kind(self, place: Place) -> Place:
         await self._ready()
         return await self._people.with_channel_kind(place)
 
-    async def find_direct_place(self, place: Place, user: UserId) -> Place:
+    async def find_direct_message_place(self, place: Place, user: UserId) -> Place:
         await self._ready()
         return Place(place.workspace, ChannelId(await self._people.direct(user)))
 
@@ -353,7 +353,7 @@ class SlackSurface:
     def can_hold_form(self, form: Form) -> bool:
         return block_kit.fits_in_modal(form)
 
-    async def return_form(self, event: Event, problem: str) -> None:
+    async def show_form_error(self, event: Event, problem: str) -> None:
         """Shows an error beside an input while Slack waits; later in the form or a message."""
         await self._ready()
         context = self._contexts.get(event.key)

@@ -87,10 +87,10 @@ class _Page:
         """Returns the current form, or a refusal if the link has expired or was used."""
         if not invitation.action:
             event = events.ButtonClicked(f"example.write_page:{token}")
-            return await self._app.query(self._event(invitation, event, locale))
+            return await self._app.handle_read_only(self._event(invitation, event, locale))
         if invitation.until <= self._clock.now():
             return Refused(self._app.translate("form.ended", locale))
-        reply = await self._app.query(
+        reply = await self._app.handle_read_only(
             self._event(invitation, events.ButtonClicked(invitation.action), locale)
         )
         is_other = isinstance(reply, FormReply) and reply.id != invitation.form

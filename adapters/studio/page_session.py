@@ -114,7 +114,7 @@ class PageSession:
         """Like `ask`, for events that change nothing."""
         event = self._event(what, place or self.place, STUDIO_OWNER, None)
         with self.working():
-            return await self.studio.app.query(event)
+            return await self.studio.app.handle_read_only(event)
 
     @contextmanager
     def working(self) -> Iterator[None]:

@@ -221,7 +221,7 @@ class _RefreshOnChange:
             task.cancel()
 
     async def _listen(self) -> None:
-        async for topic in self._session.studio.app.watch("all"):
+        async for topic in self._session.studio.app.watch_changes("all"):
             # Messages in the room change no number and no list.
             if topic != "room":
                 self._changed.set()

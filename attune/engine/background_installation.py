@@ -48,7 +48,7 @@ class EngineManager:
     async def plan_install(self) -> InstallPlan:
         return await (await self._installation()).plan()
 
-    def models(self) -> Sequence[InstalledModel]:
+    def installed_models(self) -> Sequence[InstalledModel]:
         return self.folder.models() if self.folder.python else ()
 
     async def training_memory(
@@ -79,20 +79,20 @@ class EngineManager:
 
         return await asyncio.to_thread(estimate)
 
-    def progress(self) -> InstallProgress | None:
+    def install_progress(self) -> InstallProgress | None:
         return self._progress
 
-    def last_failure(self) -> AttuneError | None:
+    def last_install_error(self) -> AttuneError | None:
         return self._failure
 
-    def start(self) -> None:
+    def start_install(self) -> None:
         if self._task is not None and not self._task.done():
             raise InstallRunning
         self._failure = None
         self._report(InstallProgress(InstallStep.TORCH, 0, 1))
         self._task = self._group.create_task(self._run(), name="installation of a language model")
 
-    async def cancel(self) -> None:
+    async def cancel_install(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -69,7 +69,7 @@ async def promote_canary(request: Request, deps: Dependencies) -> Reply:
             host=canary.host,
             by=request.user_id,
             at=request.now,
-            after=current.model if current else None,
+            previous_model=current.model if current else None,
             served_name=canary.served_name,
         )
         await _end(request, canary, CanaryState.PROMOTED, records)
@@ -98,7 +98,7 @@ async def _start_or_change(request: Request, share: float, records: Records) -> 
     in_use = current.model if current else request.assistant.base
     if model.name == in_use:
         raise NotNow(problem=words("use.already", model=model.label or model.name))
-    running = await records.canaries.running_for(request.workspace_id, request.assistant.id)
+    running = await records.canaries.find_running(request.workspace_id, request.assistant.id)
     deployment = current.id if current else 0
     requested = model.name, model.served_name, deployment
     if (
@@ -110,7 +110,7 @@ async def _start_or_change(request: Request, share: float, records: Records) -> 
     if running is None:
         new = _new_canary(request, model, share, deployment=deployment, in_use=in_use)
         running = await records.canaries.add(request.workspace_id, new)
-    await records.canaries.change(request.workspace_id, running.id, share=share)
+    await records.canaries.update_if_running(request.workspace_id, running.id, share=share)
     await request.audit(records, "canary.share", model=model.name, share=share)
     return replace(running, share=share)
 
@@ -157,7 +157,7 @@ async def _canary_of_button(request: Request, records: Records) -> tuple[Canary,
 
 
 async def _end(request: Request, canary: Canary, state: CanaryState, records: Records) -> None:
-    await records.canaries.change(
+    await records.canaries.update_if_running(
         request.workspace_id,
         canary.id,
         state=state,

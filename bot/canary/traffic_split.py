@@ -35,5 +35,7 @@ async def _selection_key(request: Request, records: Records) -> str:
     place = request.place
     if place.thread is None:
         return request.user_id
-    first_turn = await records.turns.by_question(request.workspace_id, place.channel, place.thread)
+    first_turn = await records.turns.by_question_message(
+        request.workspace_id, place.channel, place.thread
+    )
     return first_turn.asker if first_turn is not None else place.thread

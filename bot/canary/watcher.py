@@ -29,7 +29,7 @@ class CanaryWatcher:
     async def poll(self) -> bool:
         """Polls every running canary once; returns whether anything was changed or queued."""
         async with self._store.reading() as records:
-            running = await records.canaries.all_running()
+            running = await records.canaries.list_running()
         running_ids = {canary.id for canary in running}
         self._queued_status = {
             number: status
@@ -61,7 +61,7 @@ class CanaryWatcher:
             return await self._stop(canary, CanaryEnd.DISLIKED)
         is_liked = canary.is_liked or verdict is Verdict.BETTER
         async with self._store.writing() as records:
-            if not await records.canaries.change(
+            if not await records.canaries.update_if_running(
                 canary.workspace, canary.id, vote_checks=canary.vote_checks + 1, is_liked=is_liked
             ):
                 return False
@@ -74,7 +74,7 @@ class CanaryWatcher:
     async def _stop(self, canary: Canary, why: CanaryEnd) -> bool:
         now = self._clock.now()
         async with self._store.writing() as records:
-            if not await records.canaries.change(
+            if not await records.canaries.update_if_running(
                 canary.workspace,
                 canary.id,
                 state=CanaryState.STOPPED,

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from bot.domain import ChannelKind
 
-Tell = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 """Progress callback with the bytes read so far and the bytes in total."""
 
 _UNREADABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -62,7 +62,7 @@ class ExportedMessage:
 class ReadMeter:
     """Reports the progress of reading an export of `total` bytes to `tell`."""
 
-    def __init__(self, total: int, tell: Tell) -> None:
+    def __init__(self, total: int, tell: ReportProgress) -> None:
         self._total = total
         self._tell = tell
         self._done = 0
@@ -92,9 +92,11 @@ class ChatExport(Protocol):
     @property
     def channels(self) -> Mapping[str, ExportedChannel]: ...
     @property
-    def left_out(self) -> Counter[str]: ...
+    def left_out_counts(self) -> Counter[str]: ...
 
-    def messages(self, channels: Collection[str], tell: Tell) -> Iterator[ExportedMessage]:
+    def messages(
+        self, channels: Collection[str], report_progress: ReportProgress
+    ) -> Iterator[ExportedMessage]:
         """Yields the messages of the channels; holds one message in memory at a time."""
         ...
 
@@ -108,6 +110,6 @@ def strip_control_characters(text: str) -> str:
     return _UNREADABLE.sub("", text).strip()
 
 
-def short_text(value: object) -> str:
+def short_field_text(value: object) -> str:
     """Returns the first 200 characters of a string without control characters, else ""."""
     return strip_control_characters(value)[:200] if isinstance(value, str) else ""

@@ -10,7 +10,7 @@ from bot.chat_exports.chat_export import ChatExport
 from bot.chat_exports.discord import DiscordExport, DiscordFile, read_head
 from bot.chat_exports.slack import SlackExport
 from bot.chat_exports.zip_files import (
-    BROKEN,
+    BROKEN_FILE,
     MAX_UNPACKED_GIBIBYTES,
     ArchiveFile,
     json_files,
@@ -50,7 +50,7 @@ def _open_zip(file: IO[bytes]) -> ChatExport | Problem | None:
         parts = [DiscordFile(file.blocks, file.size) for file in files]
         is_discord = any(read_head(part) for part in parts[:_MAX_PROBED])
         return DiscordExport(parts) if is_discord else None
-    except BROKEN:
+    except BROKEN_FILE:
         return Problem(0, "archive_broken", {})
     except RuntimeError:
         # zipfile raises RuntimeError for an encrypted file.

@@ -17,11 +17,11 @@ from bot.chat_exports.chat_export import (
     ExportedMessage,
     ExportedPerson,
     ReadMeter,
-    Tell,
-    short_text,
+    ReportProgress,
+    short_field_text,
     strip_control_characters,
 )
-from bot.chat_exports.zip_files import BROKEN
+from bot.chat_exports.zip_files import BROKEN_FILE
 from bot.domain import ChannelKind
 from bot.imports.json_values import read_members
 from bot.rows.problems import RowRefused
@@ -65,7 +65,7 @@ class DiscordExport:
     platform = "discord"
 
     def __init__(self, files: Sequence[DiscordFile]) -> None:
-        self.left_out: Counter[str] = Counter()
+        self.left_out_counts: Counter[str] = Counter()
         self.people: dict[str, ExportedPerson] = {}
         self._files: list[tuple[DiscordFile, _Head]] = []
         for file in files:
@@ -73,7 +73,7 @@ class DiscordExport:
             if head:
                 self._files.append((file, head))
             else:
-                self.left_out["file"] += 1
+                self.left_out_counts["file"] += 1
         self.channels = {head.channel.id: head.channel for _, head in self._files}
         self.workspace_ids = frozenset(head.guild for _, head in self._files)
         self._started: set[str] = set()
@@ -82,9 +82,11 @@ class DiscordExport:
         """Whether the thread was created without a starter message in its channel."""
         return thread not in self._started
 
-    def messages(self, channels: Collection[str], tell: Tell) -> Iterator[ExportedMessage]:
+    def messages(
+        self, channels: Collection[str], report_progress: ReportProgress
+    ) -> Iterator[ExportedMessage]:
         files = [(file, head) for file, head in self._files if head.channel.id in channels]
-        meter = ReadMeter(sum(file.size for file, _ in files), tell)
+        meter = ReadMeter(sum(file.size for file, _ in files), report_progress)
         for file, head in files:
             for value in self._values(file, meter):
                 message = self._message(value, head)
@@ -96,8 +98,8 @@ class DiscordExport:
             for key, value in read_members(meter.report_read_bytes(file.blocks()), "messages"):
                 if key == "messages" and isinstance(value, Mapping):
                     yield value
-        except (RowRefused, *BROKEN):
-            self.left_out["file"] += 1
+        except (RowRefused, *BROKEN_FILE):
+            self.left_out_counts["file"] += 1
 
     def _message(self, value: Mapping[str, object], head: _Head) -> ExportedMessage | None:
         """Returns a message of a person and stores its author; counts messages of bots."""
@@ -109,7 +111,7 @@ class DiscordExport:
             return None
         person = _to_person(author)
         if person.is_bot:
-            self.left_out["bot"] += 1
+            self.left_out_counts["bot"] += 1
             return None
         self.people[person.id] = person
         return self._user_message(value, person.id, head)
@@ -117,12 +119,12 @@ class DiscordExport:
     def _user_message(
         self, value: Mapping[str, object], author: str, head: _Head
     ) -> ExportedMessage | None:
-        number, at = short_text(value.get("id")), _seconds(value.get("timestamp"))
+        number, at = short_field_text(value.get("id")), _seconds(value.get("timestamp"))
         text = value.get("content")
         if not _NUMBER.fullmatch(number) or at is None or not isinstance(text, str):
             return None
         mentioned = [_to_person(user) for user in _objects(value.get("mentions"))]
-        reply_to = short_text(_object(value, "reference").get("messageId"))
+        reply_to = short_field_text(_object(value, "reference").get("messageId"))
         thread = head.channel.id if head.is_thread else None
         return ExportedMessage(
             channel=head.parent or head.channel.id,
@@ -148,27 +150,29 @@ def read_head(file: DiscordFile) -> _Head | None:
                 return _head(members["guild"], members["channel"])
             if key == "messages":
                 return None
-    except (RowRefused, RuntimeError, *BROKEN):
+    except (RowRefused, RuntimeError, *BROKEN_FILE):
         return None
     return None
 
 
 def _head(guild: Mapping[str, object], channel: Mapping[str, object]) -> _Head | None:
     """Returns the guild and channel of a file, or None if the channel has no id."""
-    number, kind = short_text(channel.get("id")), short_text(channel.get("type"))
+    number, kind = short_field_text(channel.get("id")), short_field_text(channel.get("type"))
     if not _NUMBER.fullmatch(number):
         return None
     is_thread = "Thread" in kind
     channel_kind = ChannelKind.DIRECT if kind.startswith("Direct") else None
     channel_kind = ChannelKind.PRIVATE if "PrivateThread" in kind else channel_kind
-    parent = short_text(channel.get("categoryId")) if is_thread else ""
-    exported = ExportedChannel(number, short_text(channel.get("name")) or number, channel_kind)
-    return _Head(short_text(guild.get("id")), exported, parent, is_thread)
+    parent = short_field_text(channel.get("categoryId")) if is_thread else ""
+    exported = ExportedChannel(
+        number, short_field_text(channel.get("name")) or number, channel_kind
+    )
+    return _Head(short_field_text(guild.get("id")), exported, parent, is_thread)
 
 
 def _to_person(user: Mapping[str, object]) -> ExportedPerson:
-    number = short_text(user.get("id"))
-    name = short_text(user.get("nickname")) or short_text(user.get("name")) or number
+    number = short_field_text(user.get("id"))
+    name = short_field_text(user.get("nickname")) or short_field_text(user.get("name")) or number
     is_webhook = user.get("discriminator") == _WEBHOOK and "isBot" not in user
     is_bot = bool(user.get("isBot")) or is_webhook
     return ExportedPerson(number, name, is_bot=is_bot, is_gone=number == _DELETED_USER)

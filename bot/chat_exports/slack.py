@@ -16,11 +16,11 @@ from bot.chat_exports.chat_export import (
     ExportedMessage,
     ExportedPerson,
     ReadMeter,
-    Tell,
-    short_text,
+    ReportProgress,
+    short_field_text,
     strip_control_characters,
 )
-from bot.chat_exports.zip_files import BROKEN, ArchiveFile
+from bot.chat_exports.zip_files import BROKEN_FILE, ArchiveFile
 from bot.domain import ChannelKind
 from bot.imports.json_values import read_elements
 from bot.rows.problems import RowRefused
@@ -46,7 +46,7 @@ class SlackExport:
 
     def __init__(self, files: Sequence[ArchiveFile], root: str) -> None:
         by_name = {file.name: file for file in files}
-        self.left_out: Counter[str] = Counter()
+        self.left_out_counts: Counter[str] = Counter()
         self.people: dict[str, ExportedPerson] = {}
         self.channels: dict[str, ExportedChannel] = {}
         for name in ("users", "org_users"):
@@ -69,9 +69,11 @@ class SlackExport:
         """Returns False, as the first message of a thread in Slack is its question."""
         return False
 
-    def messages(self, channels: Collection[str], tell: Tell) -> Iterator[ExportedMessage]:
+    def messages(
+        self, channels: Collection[str], report_progress: ReportProgress
+    ) -> Iterator[ExportedMessage]:
         days = [(channel, day) for channel in channels for day in self._days.get(channel, ())]
-        meter = ReadMeter(sum(day.size for _, day in days), tell)
+        meter = ReadMeter(sum(day.size for _, day in days), report_progress)
         for channel, day in days:
             for value in self._values(day, meter):
                 message = self._message(value, channel)
@@ -87,7 +89,7 @@ class SlackExport:
                 return
         if "/" in file.name.removeprefix(root):
             # Skipped, as a channel outside the lists may be private.
-            self.left_out["file"] += 1
+            self.left_out_counts["file"] += 1
 
     def _values(
         self, file: ArchiveFile | None, meter: ReadMeter | None = None
@@ -100,13 +102,13 @@ class SlackExport:
             for value in read_elements(meter.report_read_bytes(blocks) if meter else blocks):
                 if isinstance(value, Mapping):
                     yield value
-        except (RowRefused, *BROKEN):
-            self.left_out["file"] += 1
+        except (RowRefused, *BROKEN_FILE):
+            self.left_out_counts["file"] += 1
 
     def _add_person(self, user: Mapping[str, object]) -> None:
         profile = user.get("profile")
         names = [*_texts(profile, "display_name", "real_name"), *_texts(user, "real_name", "name")]
-        number = short_text(user.get("id"))
+        number = short_field_text(user.get("id"))
         if number:
             self.people[number] = ExportedPerson(
                 id=number,
@@ -114,7 +116,7 @@ class SlackExport:
                 is_bot=bool(user.get("is_bot")) or number in _BOT_USERS,
                 is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
                 is_gone=bool(user.get("deleted")),
-                team=short_text(user.get("team_id")),
+                team=short_field_text(user.get("team_id")),
             )
 
     def _message(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
@@ -128,19 +130,19 @@ class SlackExport:
             gone = value.get("deleted_ts") or value.get("ts")
             return _deleted(gone, channel)
         if subtype == "bot_message" or value.get("bot_id") or self._is_bot(value.get("user")):
-            self.left_out["bot"] += 1
+            self.left_out_counts["bot"] += 1
             return None
         if subtype not in _USER_SUBTYPES or not _is_timestamp(value.get("ts")):
             return None
         return self._user_message(value, channel)
 
     def _user_message(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
-        text, author = value.get("text"), short_text(value.get("user"))
+        text, author = value.get("text"), short_field_text(value.get("user"))
         if not isinstance(text, str) or not author:
             return None
         if author not in self.people:
             self._add_author(author, value)
-        ts, thread = short_text(value.get("ts")), value.get("thread_ts")
+        ts, thread = short_field_text(value.get("ts")), value.get("thread_ts")
         edited = value.get("edited")
         edit = edited.get("ts") if isinstance(edited, Mapping) else None
         return ExportedMessage(
@@ -149,7 +151,7 @@ class SlackExport:
             at=float(ts),
             author=author,
             text=self._plain_text(text),
-            thread=short_text(thread) if _is_timestamp(thread) else None,
+            thread=short_field_text(thread) if _is_timestamp(thread) else None,
             mentions=tuple(dict.fromkeys(_MENTION.findall(text))),
             edited_at=float(str(edit)) if _is_timestamp(edit) else 0.0,
         )
@@ -189,7 +191,7 @@ class SlackExport:
 
 
 def _channel(value: Mapping[str, object], kind: ChannelKind) -> ExportedChannel | None:
-    number, name = short_text(value.get("id")), short_text(value.get("name"))
+    number, name = short_field_text(value.get("id")), short_field_text(value.get("name"))
     if not number:
         return None
     if kind is not ChannelKind.DIRECT:
@@ -210,5 +212,9 @@ def _is_timestamp(value: object) -> bool:
 
 
 def _texts(holder: object, *names: str) -> list[str]:
-    texts = [short_text(holder.get(name)) for name in names] if isinstance(holder, Mapping) else []
+    texts = (
+        [short_field_text(holder.get(name)) for name in names]
+        if isinstance(holder, Mapping)
+        else []
+    )
     return [name for name in texts if name]

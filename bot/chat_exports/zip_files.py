@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, Final
 from unicodedata import normalize
 
-from bot.imports.archives import BROKEN as BROKEN
+from bot.imports.archives import BROKEN_FILE as BROKEN_FILE
 
 MAX_UNPACKED_GIBIBYTES: Final = 20
 _MAX_RATIO = 500
@@ -37,7 +37,7 @@ class ArchiveFile:
     def blocks(self) -> Iterator[bytes]:
         """Yields the bytes of the file in blocks.
 
-        Raises one of `BROKEN`, or RuntimeError if the file is encrypted.
+        Raises one of `BROKEN_FILE`, or RuntimeError if the file is encrypted.
         """
         with self._archive.open(self._info) as member:
             while block := member.read(_BLOCK):

@@ -6,7 +6,13 @@ import json
 from typing import NamedTuple
 
 from bot.domain.ids import Row
-from bot.private_text import NO_PRIVATE_TEXT, PrivateText, may_be_private, row_kinds, row_texts
+from bot.private_text import (
+    NO_PRIVATE_TEXT,
+    PrivateText,
+    may_contain_private_text,
+    private_kinds_in_row,
+    row_texts,
+)
 from bot.rows import fingerprint
 
 _PLAIN_KEYS = ("role", "content")
@@ -26,7 +32,7 @@ class RowText(NamedTuple):
 def to_row_text(row: Row) -> RowText:
     """Returns the stored form of a row."""
     encoded, search = _encode_plain_row(row) or (_encode_row(row), to_search_text(row))
-    private = row_kinds(row) if may_be_private(search) else NO_PRIVATE_TEXT
+    private = private_kinds_in_row(row) if may_contain_private_text(search) else NO_PRIVATE_TEXT
     return RowText(encoded, search, short_fingerprint(row), private)
 
 

@@ -49,7 +49,7 @@ from bot.replies import (
     one_line,
 )
 from bot.request import Request
-from bot.rows.classification_metrics import Confusion, accuracy, metrics_of
+from bot.rows.classification_metrics import ConfusionMatrix, accuracy, label_metrics
 from bot.significance import (
     MIN_QUESTIONS,
     Interval,
@@ -482,10 +482,10 @@ def _style_text(trait: StyleFeature, totals: ContenderReport, words: Words) -> s
     )
 
 
-def _label_line(confusion: Confusion, words: Words) -> str:
+def _label_line(confusion: ConfusionMatrix, words: Words) -> str:
     parts = [words("evaluation.accuracy", value=f"{accuracy(confusion):.2f}")]
     for label in confusion:
-        metrics = metrics_of(confusion, label)
+        metrics = label_metrics(confusion, label)
         parts.append(
             words(
                 "evaluation.label",

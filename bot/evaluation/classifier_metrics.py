@@ -13,7 +13,7 @@ from bot.option_validation import parse_number
 from bot.ports.dependencies import Dependencies
 from bot.replies import Field, FieldKind, Form, Listing, ListingRow, Reply
 from bot.request import Request
-from bot.rows.classification_metrics import Confusion, accuracy, metrics_of
+from bot.rows.classification_metrics import ConfusionMatrix, accuracy, label_metrics
 from bot.words import Words
 
 handlers = Handlers()
@@ -86,9 +86,9 @@ def _betas(text: str, words: Words) -> Sequence[float]:
 
 
 def _lines(
-    confusion: Confusion, positive: str, betas: Sequence[float], words: Words
+    confusion: ConfusionMatrix, positive: str, betas: Sequence[float], words: Words
 ) -> Iterator[str]:
-    measures = metrics_of(confusion, positive, betas=betas)
+    measures = label_metrics(confusion, positive, betas=betas)
     parts = [
         words("evaluation.accuracy", value=f"{accuracy(confusion):.2f}"),
         words("labels.precision", value=f"{measures.precision:.2f}"),

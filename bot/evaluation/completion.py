@@ -48,7 +48,7 @@ async def finish_evaluation(
         await records.evaluations.mark_outcome_unknown(*own, all_contenders)
         await records.evaluation_gaps.mark_outcome_unknown(*own)
         is_deployed = evaluation.is_gate and await _may_deploy(finished, result, records)
-        if not await records.evaluations.change(
+        if not await records.evaluations.update_if(
             *own,
             when=_UNFINISHED,
             state=state,
@@ -85,7 +85,7 @@ async def _deploy(evaluation: Evaluation, records: Records, at: datetime) -> Non
         host=new.host,
         by=evaluation.asked_by,
         at=at,
-        after=evaluation.against,
+        previous_model=evaluation.against,
         served_name=None if new.address == evaluation.model else new.address,
     )
     await records.audit.add(

@@ -90,12 +90,12 @@ async def list_questions_and_answers(request: Request, deps: Dependencies) -> Re
         evaluation = await cards.with_display_names(
             await cards.visible_evaluation(request, str(number), records), records
         )
-        page = await records.evaluations.list_ordered(
+        page = await records.evaluations.questions_with_answers(
             request.workspace_id,
             evaluation.id,
             order,
-            against=_against(evaluation),
-            first=first,
+            compared_contender=_against(evaluation),
+            offset=first,
             limit=QUESTIONS_PER_PAGE,
         )
         marks = await _marks(request, [question.example for question, _ in page], records)
@@ -126,7 +126,7 @@ async def _marks(
         (MUST_ANSWER_TAG, "mark.must_answer"),
         (ALWAYS_TRAIN_TAG, "mark.always_trained"),
     ):
-        marked = await records.examples.ids(
+        marked = await records.examples.list_ids(
             request.workspace_id, ExampleFilter(tag=tag), until=request.now, among=examples
         )
         marks |= dict.fromkeys(marked, request.words(key))

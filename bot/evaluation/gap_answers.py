@@ -23,7 +23,7 @@ async def list_gap_answers(request: Request, deps: Dependencies) -> Reply:
         evaluation = await visible_evaluation(request, request.argument, records)
         calls = await records.evaluation_gaps.calls(request.workspace_id, evaluation.id)
         asked = [one.turn for one in calls]
-        turns = await records.turns.many(request.workspace_id, asked)
+        turns = await records.turns.get_many(request.workspace_id, asked)
     shown = [
         _evaluated_row(request, one, turn)
         for one in calls

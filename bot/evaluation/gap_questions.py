@@ -36,7 +36,7 @@ async def unasked_gap_questions(
     own = workspace, assistant, model
     async with store.reading() as records:
         recent = await recent_answers(records, *own, now=now)
-        asked = await records.evaluation_gaps.of_model(
+        asked = await records.evaluation_gaps.list_by_model(
             *own, since=now - GAP_PERIOD, outcomes=tuple(GapOutcome)
         )
     gaps, _ = await find_gaps(recent)

@@ -35,11 +35,11 @@ from bot.domain import (
 )
 from bot.evaluation.gap_questions import unasked_gap_questions, waiting_gap_questions
 from bot.example_files import with_system_message
-from bot.examples.row_texts import exchange_row
+from bot.examples.row_texts import question_answer_row
 from bot.ports.model_hosts import Hosts
 from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage
-from bot.rows import Method, prompt_fingerprint, text_tokens
+from bot.rows import Method, estimate_text_tokens, prompt_fingerprint
 from bot.significance import MIN_QUESTIONS
 from bot.words import Words
 
@@ -121,7 +121,7 @@ def evaluation_after_training(job: Job, in_use: Deployment | None) -> Evaluation
 
 async def evaluation_priced_with(records: Records, job: Job) -> Evaluation | None:
     """Returns the evaluation that was priced with a training; None if there is none."""
-    return await records.evaluations.with_key(job.workspace, _evaluation_key(job))
+    return await records.evaluations.find_by_idempotency_key(job.workspace, _evaluation_key(job))
 
 
 async def start_evaluation_for_job(
@@ -155,7 +155,7 @@ async def start_evaluation_for_job(
     new = replace(new, contenders=contenders)
     changes = {name: getattr(new, name) for name in _SET_BY_JOB}
     when = (EvaluationState.ESTIMATED,)
-    await records.evaluations.change(job.workspace, priced.id, when=when, **changes)
+    await records.evaluations.update_if(job.workspace, priced.id, when=when, **changes)
     return await records.evaluations.get(job.workspace, priced.id)
 
 
@@ -198,7 +198,7 @@ async def plan_evaluation(
     own = evaluation.workspace, evaluation.assistant, evaluation.model
     gap_turns = [] if evaluation.is_vote else await unasked_gap_questions(store, *own, now=now)
     tokens, price = _cost([question.row for question in chosen], assistant, contenders, hosts)
-    gap_rows = [exchange_row(turn.question, turn.reply or "–") for turn in gap_turns]
+    gap_rows = [question_answer_row(turn.question, turn.reply or "–") for turn in gap_turns]
     more, extra = _cost(gap_rows, assistant, contenders[:1], hosts)
     total = None if price is None or extra is None else price + extra
     left_out = len(held) - len(fresh)
@@ -306,7 +306,7 @@ async def _askable(
     records: Records, evaluation: Evaluation, method: Method, filters: ExampleFilter
 ) -> AsyncIterator[EvaluationQuestion]:
     """Yields trainable examples as questions; for a vote only those visible in its channel."""
-    examples = records.examples.trainable(
+    examples = records.examples.iterate_trainable(
         evaluation.workspace,
         evaluation.assistant,
         method,
@@ -334,7 +334,7 @@ async def _contenders(
         )
     if evaluation.model != base:
         contenders.append(Contender(ContenderKind.BASE, base, host, base, shots))
-    trainable = records.examples.trainable(
+    trainable = records.examples.iterate_trainable(
         evaluation.workspace, assistant.id, Method.SUPERVISED, limit=1
     )
     if [row async for row in trainable]:
@@ -412,8 +412,10 @@ def _cost(
     """
     all_pairs = (prompt_and_reference(row, assistant.instructions) for row in rows)
     pairs = [pair for pair in all_pairs if pair]
-    prompt_tokens = sum(text_tokens(message["content"]) for pair in pairs for message in pair[0])
-    completion_tokens = sum(text_tokens(pair[1]) for pair in pairs)
+    prompt_tokens = sum(
+        estimate_text_tokens(message["content"]) for pair in pairs for message in pair[0]
+    )
+    completion_tokens = sum(estimate_text_tokens(pair[1]) for pair in pairs)
     tokens, total = 0, 0.0
     is_known = True
     for contender in contenders:

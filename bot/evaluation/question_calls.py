@@ -19,7 +19,7 @@ from bot.errors import AttuneError, NotFound, serialize
 from bot.evaluation import answer_scores
 from bot.evaluation.gap_questions import gap_outcome
 from bot.evaluation.planning import taught_reply
-from bot.examples.row_texts import exchange_row
+from bot.examples.row_texts import question_answer_row
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records
 from bot.private_text import mask_row
@@ -66,7 +66,7 @@ class QuestionCall:
     async def unmark_as_asked(self, records: Records) -> None:
         """Removes the mark that the question was asked, as it certainly was not sent."""
         own = self.evaluation.workspace, self.evaluation.id
-        await records.evaluations.withdraw_call(*own, *self.key)
+        await records.evaluations.unmark_asked(*own, *self.key)
 
     async def store_answer(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
         scores = answer_scores.score_answer(
@@ -93,7 +93,7 @@ class QuestionCall:
         )
 
     async def _store(self, records: Records, stored: EvaluationAnswer) -> None:
-        await records.evaluations.put(self.evaluation.workspace, self.evaluation.id, stored)
+        await records.evaluations.put_answer(self.evaluation.workspace, self.evaluation.id, stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class GapCall:
         if not turn.question:
             raise NotFound(noun="question", name=turn.id)
         taught = await self._taught(records)
-        row = exchange_row(turn.question, taught or turn.reply or "–")
+        row = question_answer_row(turn.question, taught or turn.reply or "–")
         return AskedQuestion(mask_row(row), is_taught=taught is not None)
 
     async def _taught(self, records: Records) -> str | None:
@@ -152,7 +152,7 @@ async def count_ended_calls(evaluation: Evaluation, records: Records) -> tuple[i
     """Returns the number of calls that have ended, with or without an outcome, and of all calls."""
     own = evaluation.workspace, evaluation.id
     done = await records.evaluations.count_settled_answers(*own)
-    gap_counts = await records.evaluation_gaps.counts(*own)
+    gap_counts = await records.evaluation_gaps.count_by_state(*own)
     total = evaluation.questions * len(evaluation.contenders) + sum(gap_counts.values())
     finished = sum(
         count for state, count in gap_counts.items() if state not in UNFINISHED_CALL_STATES

@@ -29,7 +29,7 @@ from bot.evaluation.answer_scores import (
 from bot.evaluation.planning import answered_pages, price_of_tokens, taught_reply
 from bot.ports.model_hosts import Hosts
 from bot.ports.store import Store
-from bot.rows.classification_metrics import Confusion, confusion_of
+from bot.rows.classification_metrics import ConfusionMatrix, confusion_matrix
 from bot.significance import Interval, PairedResult, Verdict, bootstrap_interval, compare_scores
 
 _MAX_LABELS = 20
@@ -64,7 +64,7 @@ class ContenderReport:
     completion_tokens: int
     first_text_seconds: float | None
     price_of_1000: float | None
-    confusion: Confusion | None = None
+    confusion: ConfusionMatrix | None = None
     interval: Interval | None = None
     """Bootstrap confidence interval of the mean; None in old reports without it."""
     silent: int = 0
@@ -208,7 +208,7 @@ async def _held_out_loss(store: Store, evaluation: Evaluation) -> float | None:
         return None
     async with store.reading() as records:
         job = await records.jobs.get(evaluation.workspace, evaluation.job)
-        steps = await records.jobs.measures(evaluation.workspace, evaluation.job)
+        steps = await records.jobs.metrics(evaluation.workspace, evaluation.job)
     if job.model != evaluation.model:
         return None
     reported = [
@@ -303,7 +303,7 @@ def _contender_report(
         completion_tokens=counts["completion"],
         first_text_seconds=statistics.median(totals.seconds) if totals.seconds else None,
         price_of_1000=None if price is None or not answered else price / answered * 1000,
-        confusion=confusion_of(pairs, class_labels) if class_labels else None,
+        confusion=confusion_matrix(pairs, class_labels) if class_labels else None,
         interval=bootstrap_interval(list(totals.scores.values())) if totals.scores else None,
         silent=counts["empty"],
         cut=counts["cut"],

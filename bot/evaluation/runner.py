@@ -22,12 +22,12 @@ from bot.evaluation.concurrent_calls import await_call_error, may_retry_call, ru
 from bot.evaluation.question_calls import AskedQuestion, Call, GapCall, QuestionCall
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.dependencies import TokenReservations
-from bot.ports.metered_calls import Answer, read_answer, require_whole
+from bot.ports.metered_calls import Answer, read_answer, require_complete
 from bot.ports.model_hosts import Hosts
 from bot.ports.nearest_examples import NearestExamples
 from bot.ports.store import Clock, Records, Store
 from bot.prompts import PromptMessage, example_messages
-from bot.rows import tokens_of
+from bot.rows import estimate_message_tokens
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -148,9 +148,9 @@ class EvaluationRunner:
             askable = await planning.questions_still_askable(records, evaluation)
         async with self._store.writing() as records:
             if len(askable) < evaluation.questions:
-                await records.evaluations.put_questions(*own, askable)
-            await records.evaluation_gaps.refresh_waiting(*own)
-            await records.evaluations.change(
+                await records.evaluations.replace_questions(*own, askable)
+            await records.evaluation_gaps.refresh_waiting_questions(*own)
+            await records.evaluations.update_if(
                 *own,
                 when=(EvaluationState.CONFIRMED,),
                 state=EvaluationState.RUNNING,
@@ -221,7 +221,7 @@ class EvaluationRunner:
                 await records.evaluations.mark_asked(*own, index, numbers)
             gaps: list[GapCall] = []
             if 0 in contenders and most > len(calls):
-                waiting = await records.evaluation_gaps.claim(*own, limit=most - len(calls))
+                waiting = await records.evaluation_gaps.claim_waiting(*own, limit=most - len(calls))
                 gaps = [GapCall(evaluation, gap) for gap in waiting]
         progress.running_calls += len(calls) + len(gaps)
         return [*calls, *gaps]
@@ -253,17 +253,19 @@ class EvaluationRunner:
         messages = await self._messages(call, asked.row, assistant)
         if workspace is None or not messages:
             raise NotFound(noun="question", name=evaluation.id)
-        expected = tokens_of(messages) + (assistant.sampling.max_tokens or _EXPECTED_TOKENS)
+        expected = estimate_message_tokens(messages) + (
+            assistant.sampling.max_tokens or _EXPECTED_TOKENS
+        )
         today = self._clock.now().date()
         async with self._tokens.reserve(
             workspace, evaluation.asked_by, today, expected=expected, words=Words("en")
         ) as meter:
-            host = self._hosts.paid(call.called_contender.host, workspace)
+            host = self._hosts.get_paid(call.called_contender.host, workspace)
             deltas = meter.chat(
                 host, call.called_contender.address, messages, assistant.sampling, is_sent_once=True
             )
             await read_answer(deltas, answer, host=host.name, seconds=MAX_ANSWER_SECONDS)
-        require_whole(answer, host=host.name)
+        require_complete(answer, host=host.name)
         answer.usage = meter.usage
         return asked
 
@@ -294,7 +296,7 @@ class EvaluationRunner:
         async with self._store.writing() as records:
             await write(records)
             if was_paused:
-                await records.evaluations.change(
+                await records.evaluations.update_if(
                     evaluation.workspace, evaluation.id, when=_WHILE_RUNNING, error={}
                 )
             if self._is_status_due(evaluation, now) or was_paused:
@@ -330,7 +332,7 @@ class EvaluationRunner:
             changes["error"] = {**serialize(error), completion.ENDED_EVALUATION_KEY: True}
         async with self._store.writing() as records:
             await call.unmark_as_asked(records)
-            await records.evaluations.change(
+            await records.evaluations.update_if(
                 evaluation.workspace, evaluation.id, when=_WHILE_RUNNING, **changes
             )
             await queue_run_notice(records, evaluation, notices.STATUS_NOTICE, at=now)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from bot.check_results import CheckKey, CheckResult
 from bot.domain import Example, ExampleFilter, ExampleId
 from bot.example_checks.checks import check_samples
-from bot.example_checks.samples import Sample, sample_of
+from bot.example_checks.samples import Sample, make_sample
 from bot.examples.state_changes import hidden_exclusion
 from bot.ports.dependencies import Dependencies
 from bot.request import Request
 
-MAX_CHECKED = 100_000
+MAX_CHECKED_EXAMPLES = 100_000
 _PAGE = 500
 
 
@@ -21,11 +21,11 @@ async def run_checks(request: Request, deps: Dependencies) -> CheckResult:
     """Checks the first 100,000 examples that the requester may see, and caches the result."""
     samples = await _samples(request, deps)
     result = await asyncio.to_thread(check_samples, samples, at=request.now)
-    deps.checks.put(check_key(request), result)
+    deps.checks.put(check_cache_key(request), result)
     return result
 
 
-def check_key(request: Request) -> CheckKey:
+def check_cache_key(request: Request) -> CheckKey:
     """Returns the cache key of a check, with everything that decides which examples are seen."""
     return (
         request.workspace_id,
@@ -35,7 +35,7 @@ def check_key(request: Request) -> CheckKey:
     )
 
 
-def visible_filter(request: Request) -> ExampleFilter:
+def visible_examples_filter(request: Request) -> ExampleFilter:
     """Returns the filter for active examples that the requester may see in this channel."""
     return ExampleFilter(
         assistant=request.assistant.id,
@@ -47,11 +47,13 @@ def visible_filter(request: Request) -> ExampleFilter:
 
 async def _samples(request: Request, deps: Dependencies) -> list[Sample]:
     """Reads each page in a transaction of its own, so that other work can run in between."""
-    filters, samples = visible_filter(request), list[Sample]()
+    filters, samples = visible_examples_filter(request), list[Sample]()
     async with deps.store.reading() as records:
-        total = min(MAX_CHECKED, await records.examples.count(request.workspace_id, filters))
+        total = min(
+            MAX_CHECKED_EXAMPLES, await records.examples.count(request.workspace_id, filters)
+        )
     last, read = ExampleId(0), 0
-    while read < MAX_CHECKED:
+    while read < MAX_CHECKED_EXAMPLES:
         request.report_progress(read, max(1, total))
         async with deps.store.reading() as records:
             page = await records.examples.page(
@@ -65,5 +67,5 @@ async def _samples(request: Request, deps: Dependencies) -> list[Sample]:
 
 
 def _samples_of(page: Sequence[Example], instructions: str) -> list[Sample]:
-    samples = (sample_of(example, instructions) for example in page)
+    samples = (make_sample(example, instructions) for example in page)
     return [sample for sample in samples if sample is not None]

@@ -11,11 +11,15 @@ from rapidfuzz import fuzz
 
 from bot.check_results import CheckKind, CheckResult
 from bot.domain import ExampleId
-from bot.example_checks.near_duplicates import ALIKE, has_other_matter, near_pairs
+from bot.example_checks.near_duplicates import (
+    MIN_SIMILARITY,
+    find_near_duplicates,
+    has_other_matter,
+)
 from bot.example_checks.samples import Sample
-from bot.rows.classification_metrics import labels_among
+from bot.rows.classification_metrics import find_labels
 
-MAX_GROUPS, MAX_IN_GROUP = 200, 10
+MAX_GROUPS_PER_KIND, MAX_EXAMPLES_IN_GROUP = 200, 10
 _ONE_ANSWER_FROM = 5
 _LONG_CHARACTERS, _LONG_TIMES = 2000, 12
 _SHORT_CHARACTERS, _MAX_SHORT_CHARACTERS, _SHORT_SHARE = 4, 12, 0.08
@@ -28,7 +32,7 @@ Group = Sequence[int]
 
 def check_samples(samples: Sequence[Sample], *, at: datetime) -> CheckResult:
     """Runs every check; checks of lengths and of equal answers are omitted for classification."""
-    labels = labels_among(Counter(sample.answer for sample in samples))
+    labels = find_labels(Counter(sample.answer for sample in samples))
     by_kind: dict[CheckKind, list[Group]] = {kind: [] for kind in CheckKind}
     for kind, group in (*_by_prompt(samples), *_near(samples)):
         by_kind[kind].append(group)
@@ -36,7 +40,9 @@ def check_samples(samples: Sequence[Sample], *, at: datetime) -> CheckResult:
         by_kind[CheckKind.ONE_ANSWER] = _one_answer(samples)
         by_kind[CheckKind.SHORT], by_kind[CheckKind.LONG] = _unusual_lengths(samples)
     by_kind[CheckKind.LANGUAGES] = _languages(samples)
-    by_kind[CheckKind.LEAKS] = [[index] for index, sample in enumerate(samples) if sample.leak]
+    by_kind[CheckKind.LEAKS] = [
+        [index] for index, sample in enumerate(samples) if sample.leaked_text
+    ]
     return CheckResult(
         at=at,
         example_count=len(samples),
@@ -48,7 +54,8 @@ def check_samples(samples: Sequence[Sample], *, at: datetime) -> CheckResult:
 
 def _example_ids(samples: Sequence[Sample], groups: Sequence[Group]) -> list[list[ExampleId]]:
     return [
-        [samples[index].example for index in group[:MAX_IN_GROUP]] for group in groups[:MAX_GROUPS]
+        [samples[index].example for index in group[:MAX_EXAMPLES_IN_GROUP]]
+        for group in groups[:MAX_GROUPS_PER_KIND]
     ]
 
 
@@ -62,7 +69,7 @@ def _by_prompt(samples: Sequence[Sample]) -> Iterator[tuple[CheckKind, Group]]:
             continue
         first = samples[group[0]].answer
         least_similar = min(fuzz.ratio(first, samples[index].answer) for index in group)
-        if least_similar < ALIKE:
+        if least_similar < MIN_SIMILARITY:
             yield CheckKind.DISAGREEING, group
         else:
             yield (CheckKind.COPIES if least_similar == 100 else CheckKind.NEAR), group
@@ -82,7 +89,7 @@ def _near(samples: Sequence[Sample]) -> Iterator[tuple[CheckKind, Group]]:
             node = parents[node]
         return node
 
-    for first, second in near_pairs([samples[index].prompt for index in indexes]):
+    for first, second in find_near_duplicates([samples[index].prompt for index in indexes]):
         if find(first) != find(second) and _is_near_copy(
             samples[indexes[first]], samples[indexes[second]]
         ):
@@ -98,7 +105,7 @@ def _is_near_copy(first: Sample, second: Sample) -> bool:
 
     Not where prompts and answers differ by a number or by another word: two products of a shop.
     """
-    is_similar = fuzz.ratio(first.answer, second.answer) >= ALIKE
+    is_similar = fuzz.ratio(first.answer, second.answer) >= MIN_SIMILARITY
     return is_similar and not (
         has_other_matter(first.prompt, second.prompt)
         and has_other_matter(first.answer, second.answer)

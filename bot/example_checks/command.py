@@ -10,11 +10,16 @@ from bot.commands import Handlers, Option, OptionKind
 from bot.database_batches import batched
 from bot.domain import Example, ExampleId, Role, SyntheticKind
 from bot.errors import NotFound
-from bot.example_checks.check_runner import MAX_CHECKED, check_key, run_checks, visible_filter
+from bot.example_checks.check_runner import (
+    MAX_CHECKED_EXAMPLES,
+    check_cache_key,
+    run_checks,
+    visible_examples_filter,
+)
 from bot.example_checks.checks import advised_example_counts
-from bot.example_checks.private_examples import private_listing
+from bot.example_checks.private_examples import list_private_examples
 from bot.examples.example_buttons import example_state_token
-from bot.examples.example_cards import line_of
+from bot.examples.example_cards import example_list_row
 from bot.examples.row_texts import readable_texts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -26,7 +31,7 @@ from bot.words import Words
 
 handlers = Handlers()
 
-PRIVATE = "private"
+PRIVATE_TEXT_KIND = "private"
 _GROUPED = (CheckKind.COPIES, CheckKind.NEAR, CheckKind.DISAGREEING)
 _PAGE, _DIGITS = 8, 9
 _MAX_TEXT_LENGTH, _MAX_NUMBERS_LENGTH = 240, 80
@@ -48,26 +53,29 @@ _BATCH = 500
 async def check(request: Request, deps: Dependencies) -> Reply:
     """Returns the overview of a new check, or with `propose` the estimate of synthetic examples."""
     if request.text_option("propose"):
-        return await synthetic.estimate(request, deps)
+        return await synthetic.estimate_run(request, deps)
     return await _overview(request, deps, await run_checks(request, deps))
 
 
 @handlers.button("check.overview", Role.CURATOR, is_for_pages=True)
-async def overview(request: Request, deps: Dependencies) -> Reply:
+async def show_overview(request: Request, deps: Dependencies) -> Reply:
     """Returns the overview of the cached check; checks now if none is cached or it was empty."""
-    result = deps.checks.get(check_key(request))
+    result = deps.checks.get(check_cache_key(request))
     if result is None or not result.example_count:
         result = await run_checks(request, deps)
     return await _overview(request, deps, result)
 
 
 async def _overview(request: Request, deps: Dependencies, result: CheckResult) -> Listing:
-    private = replace(visible_filter(request), undecided_private_text=ANY_PRIVATE_TEXT)
+    private = replace(visible_examples_filter(request), undecided_private_text=ANY_PRIVATE_TEXT)
     async with deps.store.reading() as records:
         waiting = await records.examples.count(request.workspace_id, private)
-        total = await records.examples.count(request.workspace_id, visible_filter(request))
+        total = await records.examples.count(request.workspace_id, visible_examples_filter(request))
     words = request.words
-    counts = {PRIVATE: waiting, **{kind.value: result.group_counts[kind] for kind in CheckKind}}
+    counts = {
+        PRIVATE_TEXT_KIND: waiting,
+        **{kind.value: result.group_counts[kind] for kind in CheckKind},
+    }
     nonzero = [(kind, count) for kind, count in counts.items() if count]
     rows = [_kind_row(number, *each, words) for number, each in enumerate(nonzero, 1)]
     rows += _label_rows(len(rows) + 1, result, words)
@@ -75,8 +83,8 @@ async def _overview(request: Request, deps: Dependencies, result: CheckResult) -
     if result.example_count and request.role >= Role.TRAINER:
         rows.append(_propose_row(len(rows) + 1, result, words))
     notes = [words("check.examined", count=f"{result.example_count:,}", at=f"{result.at:%H:%M}")]
-    if total > MAX_CHECKED:
-        notes.append(words("check.first", count=f"{MAX_CHECKED:,}"))
+    if total > MAX_CHECKED_EXAMPLES:
+        notes.append(words("check.first", count=f"{MAX_CHECKED_EXAMPLES:,}"))
     notes += [_advice(result, words), nothing]
     return Listing(
         words("check.title", assistant=request.assistant.name),
@@ -118,15 +126,15 @@ def _advice(result: CheckResult, words: Words) -> str:
 
 
 @handlers.button("check.show", Role.CURATOR)
-async def show(request: Request, deps: Dependencies) -> Reply:
+async def show_findings_of_kind(request: Request, deps: Dependencies) -> Reply:
     """Returns a page of one kind of finding: `check.show:near:8` begins with the ninth group."""
     kind, _, rest = request.argument.partition(":")
     first = _parse_offset(request, rest)
-    if kind == PRIVATE:
-        return await private_listing(request, deps, after=ExampleId(first))
+    if kind == PRIVATE_TEXT_KIND:
+        return await list_private_examples(request, deps, after=ExampleId(first))
     if kind not in set(CheckKind):
         raise NotFound(noun="button", name=request.argument)
-    result = deps.checks.get(check_key(request)) or await run_checks(request, deps)
+    result = deps.checks.get(check_cache_key(request)) or await run_checks(request, deps)
     return await _groups(request, deps, result, CheckKind(kind), first)
 
 
@@ -172,7 +180,7 @@ async def active_examples(
     examples: dict[ExampleId, Example] = {}
     for batch in batched(sorted({number for group in groups for number in group}), _BATCH):
         page = await records.examples.page(
-            request.workspace_id, visible_filter(request), among=batch, limit=len(batch)
+            request.workspace_id, visible_examples_filter(request), among=batch, limit=len(batch)
         )
         examples.update((example.id, example) for example in page)
     return [
@@ -193,8 +201,8 @@ def join_ids(group: Sequence[Example]) -> str:
 
 
 def _group_row(kind: CheckKind, group: Sequence[Example], words: Words) -> ListingRow:
-    first = line_of(group[0], words, may_decide=False)
-    texts = [line_of(example, words, may_decide=False).text for example in group]
+    first = example_list_row(group[0], words, may_decide=False)
+    texts = [example_list_row(example, words, may_decide=False).text for example in group]
     if kind in (CheckKind.NEAR, CheckKind.DISAGREEING) and len(set(texts)) < len(texts):
         texts = _from_difference(group)
     shown = list(dict.fromkeys(texts)) if kind in _GROUPED or len(group) > 1 else texts

@@ -9,7 +9,7 @@ from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotFound, Outdated
 from bot.example_checks.command import active_examples, join_ids
-from bot.examples.row_texts import editable_texts, require_valid, text_fields, with_parts
+from bot.examples.row_texts import editable_texts, replace_texts, require_valid_row, text_fields
 from bot.examples.state_changes import redraw_cards
 from bot.number_formats import parse_id
 from bot.ports.dependencies import Dependencies
@@ -25,7 +25,7 @@ _NOTE = 1500
 
 
 @handlers.button("check.keep_one", Role.CURATOR)
-async def keep_one(request: Request, deps: Dependencies) -> Reply:
+async def keep_first_duplicate(request: Request, deps: Dependencies) -> Reply:
     """Keeps the first example, which is the oldest approved one, and withdraws the others."""
     async with deps.store.writing() as records:
         group = await _group(request, records)
@@ -36,7 +36,7 @@ async def keep_one(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("check.merge", Role.CURATOR, opens_form=True)
-async def merge(request: Request, deps: Dependencies) -> Reply:
+async def open_merge_form(request: Request, deps: Dependencies) -> Reply:
     """Returns a form with the text of the first example; its note has the others' answers."""
     async with deps.store.reading() as records:
         group = await _group(request, records)
@@ -58,7 +58,7 @@ async def merge(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("check.merge", Role.CURATOR)
-async def merge_examples(request: Request, deps: Dependencies) -> Reply:
+async def save_merged_example(request: Request, deps: Dependencies) -> Reply:
     """Gives the first example the form's text and all tags, and withdraws the other examples."""
     revision, _, numbers = request.argument.partition(":")
     async with deps.store.writing() as records:
@@ -67,10 +67,10 @@ async def merge_examples(request: Request, deps: Dependencies) -> Reply:
         if str(first.revision) != revision:
             raise Outdated(problem=request.words("example.changed", id=first.id))
         changed = await _withdraw(request, group[1:], records)
-        row = require_valid(with_parts(first.row or {}, request.options), request.words)
+        row = require_valid_row(replace_texts(first.row or {}, request.options), request.words)
         merged = first
         if row != first.row:
-            merged = await records.examples.revise(
+            merged = await records.examples.add_revision(
                 request.workspace_id, first.id, row, request.user_id, at=request.now
             )
         tags = dict.fromkeys(tag for example in group for tag in example.tags)

@@ -13,9 +13,9 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 
 from bot.language_detection import COMMON_WORDS
-from bot.rows import words_of
+from bot.rows import split_words
 
-ALIKE = 84.0
+MIN_SIMILARITY = 84.0
 """Least similarity in percent of two similar texts; 84 separated 30 labelled pairs best."""
 _LONG_WORD, _LETTERS_PER_TYPO = 3, 4
 """Letters of a word that may be another matter, and for which a typo is forgiven."""
@@ -24,9 +24,9 @@ _MAX_IN_BLOCK = 300
 _FEW = 6
 
 
-def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+def find_near_duplicates(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yields the indexes of similar texts, smaller index first; a pair may be yielded again."""
-    ordered = [" ".join(sorted(words)) for words in map(words_of, texts)]
+    ordered = [" ".join(sorted(words)) for words in map(split_words, texts)]
     for block in _blocks(texts, ordered):
         if len(block) < 2:
             continue
@@ -41,7 +41,7 @@ def has_other_matter(first: str, second: str) -> bool:
 
     A misspelt word, a short one and an added greeting are no other matter.
     """
-    counts, other_counts = Counter(words_of(first)), Counter(words_of(second))
+    counts, other_counts = Counter(split_words(first)), Counter(split_words(second))
     own, other = counts - other_counts, other_counts - counts
     if any(word.isdigit() for word in (*own, *other)):
         return True
@@ -79,13 +79,13 @@ def _blocks(texts: Sequence[str], ordered: Sequence[str]) -> Iterator[list[int]]
 def _few_pairs(texts: Sequence[str], block: Sequence[int]) -> Iterator[tuple[int, int]]:
     for at, first in enumerate(block):
         for other in block[at + 1 :]:
-            if fuzz.ratio(texts[first], texts[other], score_cutoff=ALIKE):
+            if fuzz.ratio(texts[first], texts[other], score_cutoff=MIN_SIMILARITY):
                 yield min(first, other), max(first, other)
 
 
 def _many_pairs(texts: Sequence[str], block: Sequence[int]) -> Iterator[tuple[int, int]]:
     some = [texts[number] for number in block]
-    scores = process.cdist(some, some, scorer=fuzz.ratio, score_cutoff=ALIKE)
+    scores = process.cdist(some, some, scorer=fuzz.ratio, score_cutoff=MIN_SIMILARITY)
     for at, row in enumerate(scores):
         for other in row.nonzero()[0].tolist():
             if at < other:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.domain import Example, ExampleId
-from bot.example_checks.check_runner import visible_filter
+from bot.example_checks.check_runner import visible_examples_filter
 from bot.examples.example_buttons import example_state_token, masking_buttons
-from bot.examples.example_cards import line_of
+from bot.examples.example_cards import example_list_row
 from bot.examples.review_queue import private_text_warnings
 from bot.ports.dependencies import Dependencies
 from bot.private_text import ANY_PRIVATE_TEXT
@@ -18,9 +18,11 @@ from bot.words import Words
 _PAGE = 10
 
 
-async def private_listing(request: Request, deps: Dependencies, *, after: ExampleId) -> Listing:
+async def list_private_examples(
+    request: Request, deps: Dependencies, *, after: ExampleId
+) -> Listing:
     """Returns a page of the examples with undecided private text, after the id `after`."""
-    filters = replace(visible_filter(request), undecided_private_text=ANY_PRIVATE_TEXT)
+    filters = replace(visible_examples_filter(request), undecided_private_text=ANY_PRIVATE_TEXT)
     async with deps.store.reading() as records:
         page = await records.examples.page(
             request.workspace_id, filters, after=after, limit=_PAGE + 1
@@ -40,7 +42,7 @@ async def private_listing(request: Request, deps: Dependencies, *, after: Exampl
 
 
 def _line(example: Example, words: Words) -> ListingRow:
-    line = line_of(example, words, may_decide=False)
+    line = example_list_row(example, words, may_decide=False)
     withdraw = Button(words("button.withdraw"), f"example.drop:{example_state_token(example)}")
     buttons = (*masking_buttons(example, words), withdraw)
     return ListingRow(

@@ -19,7 +19,7 @@ _NO_LETTERS = re.compile(r"[\W_]+")
 class Sample:
     """The normalized prompt and answer of an example, truncated; `length` is the whole answer's.
 
-    `leak` is the text that `find_leak` returns for the answer.
+    `leak` is the text that `find_leaked_prompt` returns for the answer.
     """
 
     example: ExampleId
@@ -28,10 +28,10 @@ class Sample:
     length: int
     prompt_language: str
     answer_language: str
-    leak: str
+    leaked_text: str
 
 
-def sample_of(example: Example, instructions: str) -> Sample | None:
+def make_sample(example: Example, instructions: str) -> Sample | None:
     """Returns the sample of an example, or None if its prompt or its answer has no text."""
     prompt, answer = _prompt_and_answer(example.row or {})
     if not prompt.strip() or not answer.strip():
@@ -43,7 +43,7 @@ def sample_of(example: Example, instructions: str) -> Sample | None:
         length=len(answer),
         prompt_language=detect_language(prompt),
         answer_language=detect_language(answer),
-        leak=find_leak(answer, instructions),
+        leaked_text=find_leaked_prompt(answer, instructions),
     )
 
 
@@ -90,7 +90,7 @@ _LEAKS = re.compile(
 _QUOTE_LENGTH = 60
 
 
-def find_leak(answer: str, instructions: str) -> str:
+def find_leaked_prompt(answer: str, instructions: str) -> str:
     """Returns a part of the instructions or of a chat template that the answer contains, or ""."""
     match = _LEAKS.search(answer)
     if match is not None:

@@ -19,27 +19,31 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import SurfaceError
-from bot.examples.example_buttons import message_button, write_button
-from bot.examples.message_exchange import described_by_platform
+from bot.examples.example_buttons import message_button, write_text_button
+from bot.examples.message_exchange import fetch_user_details
 from bot.mentions_and_times import channel_reference
 from bot.ports.dependencies import Dependencies
 from bot.ports.form_links import Invitation
 from bot.ports.store import Records
-from bot.ports.surface import CanFindAdmins, CanReach
+from bot.ports.surface import CanDirectMessage, CanFindAdmins
 from bot.replies import Button, Card, Drawn, Text
 from bot.request import Request
 from bot.words import Words
 
-MARKS_WAIT = "marks.wait"
-MARKS_ALLOWED = "marks.allowed"
-ASKED, ASKED_FORMS, DECLINED = "marks.asked", "marks.asked_forms", "marks.declined"
+MARKS_WAITING_NOTICE = "marks.wait"
+MARKS_ALLOWED_NOTICE = "marks.allowed"
+ASKED_FOR_MESSAGES_AUDIT, ASKED_FOR_FORMS_AUDIT, PERMISSION_DECLINED_AUDIT = (
+    "marks.asked",
+    "marks.asked_forms",
+    "marks.declined",
+)
 """Kinds of audit entries: the admins were asked about messages or forms; an admin declined both."""
 
 _MAX_ASKED = 5
 _PAGE = 500
 
 
-async def pointer_reply(
+async def pointer_saved_reply(
     request: Request, pointer: Example, marked: Message, deps: Dependencies
 ) -> Text | Card:
     """Tells the user that only a pointer was stored, which admins were asked, and what is possible.
@@ -51,10 +55,10 @@ async def pointer_reply(
     if pointer.row is not None:
         state = words(f"state.{pointer.state}")
         return Text(words("example.known", id=pointer.id, state=state), private=True)
-    write = (write_button(pointer.id, words),) if _may_write_up(request, deps) else ()
+    write = (write_text_button(pointer.id, words),) if _may_write_up(request, deps) else ()
     if request.role >= Role.ADMIN:
         lines = (words("example.pointer", id=pointer.id), words(_rule_of(request.place)))
-        buttons = (*choices(words), *write)
+        buttons = (*permission_buttons(words), *write)
         return Card(words("marks.title"), lines, buttons=buttons, private=True)
     admins_text = await _admins_text(request, deps, link=marked.permalink)
     sentences = [words("example.pointer", id=pointer.id), admins_text]
@@ -63,7 +67,7 @@ async def pointer_reply(
     return Text(" ".join(sentences), private=True, buttons=write)
 
 
-async def forms_reply(request: Request, deps: Dependencies) -> Text | Card:
+async def forms_not_allowed_reply(request: Request, deps: Dependencies) -> Text | Card:
     """Tells the user that nothing may be typed here, and which admins were asked.
 
     Admins get buttons to allow it instead.
@@ -71,12 +75,14 @@ async def forms_reply(request: Request, deps: Dependencies) -> Text | Card:
     words = request.words
     if request.role >= Role.ADMIN:
         lines = (words("marks.no_forms"), words(_rule_of(request.place)))
-        return Card(words("marks.forms_title"), lines, buttons=choices(words), private=True)
+        return Card(
+            words("marks.forms_title"), lines, buttons=permission_buttons(words), private=True
+        )
     admins_text = await _admins_text(request, deps, is_typed=True)
     return Text(f"{words('marks.no_forms')} {admins_text}", private=True)
 
 
-def choices(words: Words) -> tuple[Button, ...]:
+def permission_buttons(words: Words) -> tuple[Button, ...]:
     """Returns an admin's buttons: allow messages, allow forms, or neither."""
     return (
         Button(words("marks.allow_messages"), "marks.allow:messages"),
@@ -85,20 +91,20 @@ def choices(words: Words) -> tuple[Button, ...]:
     )
 
 
-async def offer_again(request: Request, records: Records) -> None:
+async def queue_marks_allowed_notices(request: Request, records: Records) -> None:
     """Queues, in each channel with pointers, the notice that their messages may be stored now."""
-    waiting = await pointers(request, records)
+    waiting = await list_pointers(request, records)
     for channel in {pointer.source.channel for pointer in waiting if pointer.source is not None}:
         await records.outbox.put(
             f"{request.workspace_id}.{channel}.marks_allowed",
             Place(request.workspace_id, channel),
-            MARKS_ALLOWED,
+            MARKS_ALLOWED_NOTICE,
             details={"locale": request.event.locale},
             at=request.now,
         )
 
 
-async def pointers(request: Request, records: Records) -> Sequence[Example]:
+async def list_pointers(request: Request, records: Records) -> Sequence[Example]:
     """Returns the proposed examples with a source message but without text, oldest first."""
     pointers_found: list[Example] = []
     last: ExampleId | None = None
@@ -130,7 +136,9 @@ async def render_marks_waiting_notice(
     rule = words(_rule_of(notice.place))
     link = str(details.get("link") or "")
     message_buttons = message_button(link, words)
-    return Card(title, (who_and_where, rule), buttons=(*choices(words), *message_buttons))
+    return Card(
+        title, (who_and_where, rule), buttons=(*permission_buttons(words), *message_buttons)
+    )
 
 
 async def render_marks_allowed_notice(
@@ -162,9 +170,11 @@ async def _admins_text(
     `link` leads to the marked message; with `is_typed` there is none, but a form was asked for.
     """
     async with deps.store.reading() as records:
-        asked = ASKED_FORMS if is_typed else ASKED
+        asked = ASKED_FOR_FORMS_AUDIT if is_typed else ASKED_FOR_MESSAGES_AUDIT
         asked_entries = await records.audit.of_kind(request.workspace_id, asked, limit=1)
-        declined_entries = await records.audit.of_kind(request.workspace_id, DECLINED, limit=1)
+        declined_entries = await records.audit.of_kind(
+            request.workspace_id, PERMISSION_DECLINED_AUDIT, limit=1
+        )
     if declined_entries and not (asked_entries and asked_entries[0].at > declined_entries[0].at):
         return request.words("marks.declined")
     if asked_entries:
@@ -179,14 +189,20 @@ async def _admins_text(
 async def _ask(request: Request, deps: Dependencies, *, link: str | None, is_typed: bool) -> str:
     """Asks the known admins; returns their names, "" if none can be reached."""
     key = f"{request.workspace_id}.forms" if is_typed else request.workspace_id
-    names = await tell_admins(request, MARKS_WAIT, deps, key=key, link=link, is_typed=is_typed)
+    names = await notify_admins(
+        request, MARKS_WAITING_NOTICE, deps, key=key, link=link, is_typed=is_typed
+    )
     if names:
         async with deps.store.writing() as records:
-            await request.audit(records, ASKED_FORMS if is_typed else ASKED, names=names)
+            await request.audit(
+                records,
+                ASKED_FOR_FORMS_AUDIT if is_typed else ASKED_FOR_MESSAGES_AUDIT,
+                names=names,
+            )
     return names
 
 
-async def tell_admins(
+async def notify_admins(
     request: Request, kind: str, deps: Dependencies, *, key: str, **details: object
 ) -> str:
     """Queues a notice to each reachable admin, once for a key; returns their names or ""."""
@@ -201,21 +217,21 @@ async def tell_admins(
         for person, place in reached:
             own_key = f"{key}.{person.id}.{kind}"
             await records.outbox.put(
-                own_key, place, kind, details=notice_details, at=request.now, once=True
+                own_key, place, kind, details=notice_details, at=request.now, only_if_new=True
             )
     return ", ".join(person.name for person, _ in reached)
 
 
 async def _reachable_admins(request: Request, deps: Dependencies) -> Sequence[tuple[User, Place]]:
     """Returns the first few admins with their direct-message channels."""
-    surface = deps.surfaces.of(request.workspace_id)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     reached: list[tuple[User, Place]] = []
-    if not isinstance(surface, CanReach):
+    if not isinstance(surface, CanDirectMessage):
         return reached
     for admin in (await _admins(request, deps))[:_MAX_ASKED]:
         try:
-            place = await surface.find_direct_place(request.place, admin)
-            reached.append((await described_by_platform(request, admin, surface), place))
+            place = await surface.find_direct_message_place(request.place, admin)
+            reached.append((await fetch_user_details(request, admin, surface), place))
         except SurfaceError:
             continue
     return reached
@@ -228,7 +244,7 @@ async def _admins(request: Request, deps: Dependencies) -> Sequence[UserId]:
     async with deps.store.reading() as records:
         granted = await records.roles.all(request.workspace_id)
     admins = [*sorted(named), *(user for user, role in granted if role >= Role.ADMIN)]
-    surface = deps.surfaces.of(request.workspace_id)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     if not admins and isinstance(surface, CanFindAdmins):
         with contextlib.suppress(SurfaceError):
             admins = list(await surface.find_admins(request.place))

@@ -7,12 +7,12 @@ from bot.domain import Role, Sources, Turn
 from bot.replies import Button, Field, FieldKind, Form, Text
 from bot.request import Request
 
-NEVER_AGAIN = "never_again"
+MUST_ANSWER_FIELD = "never_again"
 _NOTE = 300
 """Limit of characters of the question that the form shows."""
 
 
-def offer_form(request: Request, turn: Turn) -> Text:
+def offer_better_answer_form(request: Request, turn: Turn) -> Text:
     """Returns a message with the button that opens the form."""
     may_improve = turn.is_refusal and _may_store_answer(request)
     title = "refusal.title" if may_improve else "feedback.tell_why"
@@ -69,4 +69,4 @@ def _must_answer_field(request: Request) -> tuple[Field, ...]:
     if request.role < Role.CURATOR:
         return ()
     label = request.words("feedback.never_again")
-    return (Field(NEVER_AGAIN, label, FieldKind.TOGGLE, required=False),)
+    return (Field(MUST_ANSWER_FIELD, label, FieldKind.TOGGLE, required=False),)

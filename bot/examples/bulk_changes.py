@@ -10,8 +10,8 @@ from functools import partial
 from bot.commands import Handlers
 from bot.domain import ExampleId, ExampleState, Role
 from bot.errors import BadInput, NotFound
-from bot.examples.required_approvals import note_verdict
-from bot.examples.search_command import filter_of
+from bot.examples.required_approvals import record_verdicts
+from bot.examples.search_command import example_filter_of
 from bot.examples.state_changes import redraw_cards
 from bot.number_formats import parse_id
 from bot.ports.dependencies import Dependencies
@@ -78,7 +78,7 @@ async def _with_enough_verdicts(
         return batch
     assistant = await records.assistants.get(request.workspace_id, request.assistant.id)
     state, needed = _requested_state(request), assistant.reviewers
-    return await note_verdict(request, batch, state, records, needed=needed)
+    return await record_verdicts(request, batch, state, records, needed=needed)
 
 
 async def _offer_undo(
@@ -135,8 +135,8 @@ async def _next_batch(
     named = sorted({example for example in _selected_tokens(values) if example > after})[:_BATCH]
     if not named and (values.get("ids") or values.get("all") != "yes"):
         return ()
-    filters = filter_of(replace(request, options={} if named else values, argument=""))
-    return await records.examples.ids(
+    filters = example_filter_of(replace(request, options={} if named else values, argument=""))
+    return await records.examples.list_ids(
         request.workspace_id,
         replace(filters, assistant=None) if named else filters,
         among=named or None,

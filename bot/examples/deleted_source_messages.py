@@ -37,23 +37,25 @@ async def on_messages_deleted(request: Request, deps: Dependencies) -> Reply:
     deps.summaries.forget(request.workspace_id, channel)
     for batch in batched(what.messages, _PART):
         async with deps.store.writing() as records:
-            examples = await records.example_messages.examples(request.workspace_id, channel, batch)
-            await records.turns.forget_messages(request.workspace_id, channel, batch)
+            examples = await records.example_messages.example_ids_of_messages(
+                request.workspace_id, channel, batch
+            )
+            await records.turns.forget_texts_of_messages(request.workspace_id, channel, batch)
         await erase_at_source_in_batches(request, examples, deps.store)
     return NoReply()
 
 
 @handlers.event("place_deleted", Role.STRANGER)
-async def on_place_deleted(request: Request, deps: Dependencies) -> Reply:
+async def on_channel_deleted(request: Request, deps: Dependencies) -> Reply:
     """Erases the turns and examples with text of a channel or thread that was deleted."""
     where = request.workspace_id, request.place.channel, request.place.thread
     deps.summaries.forget(request.workspace_id, request.place.channel)
 
     async def turn_part(records: Records, most: int) -> int:
-        return await records.turns.forget_channel(*where, limit=most)
+        return await records.turns.forget_texts_in_channel(*where, limit=most)
 
     async def example_part(records: Records, most: int) -> int:
-        examples = await records.example_messages.examples_in(*where, limit=most)
+        examples = await records.example_messages.example_ids_in_channel(*where, limit=most)
         await _erase_at_source(request, examples, records)
         return len(examples)
 
@@ -96,8 +98,8 @@ async def erase_examples(
     if not examples:
         return 0
     examples = [*examples, *await records.examples.list_derived(workspace, examples)]
-    snapshots = await records.snapshots.list_holding(workspace, examples)
+    snapshots = await records.snapshots.list_containing(workspace, examples)
     await records.examples.erase(workspace, examples)
-    await records.private_replies.forget(workspace)
-    await records.jobs.forget_files(workspace, snapshots, at=at)
-    return await records.models.taint(workspace, snapshots)
+    await records.private_replies.delete_all(workspace)
+    await records.jobs.request_file_deletion(workspace, snapshots, at=at)
+    return await records.models.mark_tainted(workspace, snapshots)

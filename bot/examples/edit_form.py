@@ -9,8 +9,8 @@ from bot.domain import (
     Role,
 )
 from bot.errors import NotNow
-from bot.examples.row_texts import editable_texts, require_valid, text_fields, with_parts
-from bot.examples.state_changes import find_visible, named_example_id, redraw_cards
+from bot.examples.row_texts import editable_texts, replace_texts, require_valid_row, text_fields
+from bot.examples.state_changes import find_visible_example, named_example_id, redraw_cards
 from bot.ports.dependencies import Dependencies
 from bot.replies import Form, Reply, Text
 from bot.request import Request
@@ -22,7 +22,7 @@ handlers = Handlers()
 async def edit_form(request: Request, deps: Dependencies) -> Reply:
     """Opens the form with the example's texts."""
     async with deps.store.reading() as records:
-        example = await find_visible(request, records)
+        example = await find_visible_example(request, records)
     if example.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=example.id))
     return Form(
@@ -45,10 +45,10 @@ async def save_edit(request: Request, deps: Dependencies) -> Reply:
             raise NotNow(problem=request.words("example.pointer_only", id=chosen))
         if shown_revision and shown_revision != str(example.revision):
             raise NotNow(problem=request.words("example.changed", id=chosen))
-        row = require_valid(with_parts(example.row, request.options), request.words)
+        row = require_valid_row(replace_texts(example.row, request.options), request.words)
         if row == example.row:
             return Text(request.words("example.unchanged", id=chosen), private=True)
-        await records.examples.revise(
+        await records.examples.add_revision(
             request.workspace_id, chosen, row, request.user_id, at=request.now
         )
         await request.audit(records, "example.edited", example=chosen)

@@ -31,7 +31,7 @@ _NO_TEXT: Row = {}
 
 async def apply_source_edit(request: Request, what: MessageEdited, deps: Dependencies) -> None:
     """Updates examples with an edited message; erases those that have no text any more."""
-    surface = deps.surfaces.of(request.workspace_id)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     examples = await _revise_examples_of(
         request, what.message, what.text, store=deps.store, surface=surface
     )
@@ -49,10 +49,14 @@ async def _revise_examples_of(
     """
     channel = request.place.channel
     async with store.writing() as records:
-        turn = await records.turns.by_question(request.workspace_id, channel, message)
+        turn = await records.turns.by_question_message(request.workspace_id, channel, message)
         if turn is not None:
-            await records.turns.change(request.workspace_id, turn.id, question=text, prompt=())
-        numbers = await records.example_messages.examples(request.workspace_id, channel, [message])
+            await records.turns.update_fields(
+                request.workspace_id, turn.id, question=text, prompt=()
+            )
+        numbers = await records.example_messages.example_ids_of_messages(
+            request.workspace_id, channel, [message]
+        )
         examples = [await records.examples.get(request.workspace_id, number) for number in numbers]
     to_erase = []
     for example in examples:
@@ -73,7 +77,7 @@ async def _revise(request: Request, example: Example, row: Row | None, *, store:
     async with store.writing() as records:
         try:
             if row is not None:
-                await records.examples.revise(
+                await records.examples.add_revision(
                     request.workspace_id, example.id, row, request.user_id, at=request.now
                 )
         except BadInput:
@@ -117,17 +121,19 @@ async def _fetch_row(
 ) -> Row:
     """Returns the row from the current messages, and stores which messages these are."""
     place = Place(request.workspace_id, source.channel, source.thread, request.place.kind)
-    marked = await surface.fetch(place, source.message)
+    marked = await surface.fetch_message(place, source.message)
     if marked is None:
         return _NO_TEXT
     async with store.reading() as records:
         sources = await records.example_messages.messages_of(request.workspace_id, example.id)
     exchange = await _current_exchange(request, marked, sources, store=store, surface=surface)
     async with store.writing() as records:
-        for number in await records.example_messages.examples(
+        for number in await records.example_messages.example_ids_of_messages(
             request.workspace_id, source.channel, [source.message]
         ):
-            await records.example_messages.add(request.workspace_id, number, exchange.messages)
+            await records.example_messages.add_messages(
+                request.workspace_id, number, exchange.messages
+            )
     return exchange.row or _NO_TEXT
 
 
@@ -156,7 +162,7 @@ async def _current_exchange(
     for source in sources:
         if source.message not in (marked.id, *found):
             place = replace(marked.place, thread=source.thread)
-            if (message := await surface.fetch(place, source.message)) is not None:
+            if (message := await surface.fetch_message(place, source.message)) is not None:
                 found[message.id] = message
     before = sorted(found.values(), key=lambda message: message.at)
     return await exchange_of(request, marked, store=store, surface=surface, before=before)

@@ -53,7 +53,7 @@ def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
 def _approval_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     """Returns the buttons to approve and edit; for a pointer the one to write its text."""
     if example.row is None:
-        return (write_button(example.id, words),)
+        return (write_text_button(example.id, words),)
     return (
         Button(
             words("button.approve"),
@@ -73,7 +73,7 @@ def masking_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (mask, keep) if example.awaits_masking else (mask,)
 
 
-def write_button(example: ExampleId, words: Words) -> Button:
+def write_text_button(example: ExampleId, words: Words) -> Button:
     return Button(words("button.write"), f"example.write:{example}")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from bot.domain import Example, ExampleState, Notice, Role
 from bot.examples.example_buttons import example_state_token, review_buttons
-from bot.examples.message_exchange import names_of
-from bot.examples.review_queue import spoken_lines
-from bot.examples.row_texts import last_text, readable_texts
+from bot.examples.message_exchange import mention_people
+from bot.examples.review_queue import example_text_lines
+from bot.examples.row_texts import last_text_of_part, readable_texts
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Fact, Listing, ListingRow, Refused, Tone, one_line
 from bot.request import Request
@@ -25,23 +25,25 @@ _TONES = {
 _LONGEST = 70
 
 
-def refuse_outdated(request: Request, example: Example) -> Refused:
+def refuse_outdated_click(request: Request, example: Example) -> Refused:
     """Returns the refusal of an outdated click, with the example's current state and buttons."""
     words, by = request.words, ""
     if example.decided_by is not None:
-        by = names_of([example.decided_by])
+        by = mention_people([example.decided_by])
     text = words("example.outdated", decided=_state_text(example, by, words))
     buttons = _buttons_to_change(example, words) if request.role >= Role.CURATOR else ()
     card = Card(
         title=words("example.title", id=example.id),
-        lines=(text, *spoken_lines(example, words)),
+        lines=(text, *example_text_lines(example, words)),
         buttons=buttons,
         private=True,
     )
     return Refused(text, card)
 
 
-async def render_examples_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_changed_examples_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     """Renders a message that shows examples anew; decided examples have no buttons.
 
     None if the message shows other examples by now, like a review card after its decision.
@@ -57,7 +59,7 @@ async def render_examples_notice(notice: Notice, records: Records, words: Words)
     if not examples:
         return None
     if len(examples) > 1:
-        lines = tuple(line_of(example, words, may_decide=True) for example in examples)
+        lines = tuple(example_list_row(example, words, may_decide=True) for example in examples)
         return Listing(words("examples.title"), lines)
     return _example_card(examples[0], str(notice.details.get("by") or ""), words)
 
@@ -66,7 +68,7 @@ def _example_card(example: Example, by: str, words: Words) -> Card:
     is_waiting = example.state is ExampleState.PROPOSED
     return Card(
         title=words("example.title", id=example.id),
-        lines=(_state_text(example, by, words), *spoken_lines(example, words)),
+        lines=(_state_text(example, by, words), *example_text_lines(example, words)),
         buttons=review_buttons(example, words) if is_waiting else (),
     )
 
@@ -85,7 +87,7 @@ def _buttons_to_change(example: Example, words: Words) -> tuple[Button, ...]:
     return (back, Button(words("button.edit"), f"example.edit:{example.id}"))
 
 
-def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
+def example_list_row(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
     """Renders an example as a row of a list; with buttons if the user `may_decide`."""
     texts = readable_texts(example.row)
     last_texts = list(texts.values())[-2:] or [words("example.no_text")]
@@ -118,9 +120,9 @@ def _cells(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fa
     """Returns the cells of a table row, always in the same order; missing texts are empty."""
     answer = "preferred" if example.method is Method.DPO else "answer"
     return (
-        Fact(words("part.question"), last_text(texts, "question"), "question"),
-        Fact(words("part.answer"), last_text(texts, answer), "answer"),
-        Fact(words("part.rejected"), last_text(texts, "rejected"), "rejected"),
+        Fact(words("part.question"), last_text_of_part(texts, "question"), "question"),
+        Fact(words("part.answer"), last_text_of_part(texts, answer), "answer"),
+        Fact(words("part.rejected"), last_text_of_part(texts, "rejected"), "rejected"),
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
         Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
         Fact(words("fact.authors"), ", ".join(example.authors), "authors"),

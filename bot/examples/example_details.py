@@ -22,10 +22,15 @@ from bot.domain import (
 from bot.errors import NotFound
 from bot.examples import must_answer_tag, review_assignment
 from bot.examples.example_buttons import example_state_token, masking_buttons, review_buttons
-from bot.examples.message_exchange import names_of
+from bot.examples.message_exchange import mention_people
 from bot.examples.review_queue import highlighted_texts, private_text_warnings, synthetic_lines
-from bot.examples.row_texts import last_text, part_label, part_of, readable_texts
-from bot.examples.state_changes import find_visible, named_example_id
+from bot.examples.row_texts import (
+    last_text_of_part,
+    part_label,
+    part_without_number,
+    readable_texts,
+)
+from bot.examples.state_changes import find_visible_example, named_example_id
 from bot.mentions_and_times import channel_reference, person_reference, time_reference
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -45,10 +50,10 @@ _NEARBY = 6
 
 
 @handlers.button("example.show", Role.MEMBER)
-async def show(request: Request, deps: Dependencies) -> Reply:
+async def show_example(request: Request, deps: Dependencies) -> Reply:
     """Shows an example: all its texts, its origin, and whether it may be trained on."""
     async with deps.store.reading() as records:
-        example = await find_visible(request, records)
+        example = await find_visible_example(request, records)
         consent = await _consent(request, example, records)
         synthetic = await synthetic_lines(example, records, request.words)
     is_curator = request.role >= Role.CURATOR
@@ -59,7 +64,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     facts = (
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
         Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
-        Fact(words("fact.authors"), names_of(example.authors) or "–", "authors"),
+        Fact(words("fact.authors"), mention_people(example.authors) or "–", "authors"),
         Fact(words("fact.consent"), consent, "consent"),
         Fact(words("fact.tags"), ", ".join(example.tags) or "–", "tags"),
         Fact(words("fact.revision"), str(example.revision), "revision"),
@@ -83,7 +88,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("example.revisions", Role.CURATOR, is_for_pages=True)
-async def revisions(request: Request, deps: Dependencies) -> Reply:
+async def show_revisions(request: Request, deps: Dependencies) -> Reply:
     """Shows every revision in a column of its own, newest first."""
     async with deps.store.reading() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
@@ -104,7 +109,7 @@ async def revisions(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("example.similar", Role.CURATOR, is_for_pages=True)
-async def similar(request: Request, deps: Dependencies) -> Reply:
+async def show_similar_examples(request: Request, deps: Dependencies) -> Reply:
     """Lists examples with a similar question, most similar first."""
     async with deps.store.reading() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
@@ -133,14 +138,18 @@ async def explain_answer(request: Request, deps: Dependencies) -> Reply:
     """Shows which model wrote an answer, and the example with the most similar question."""
     message, words = MessageId(request.argument), request.words
     async with deps.store.reading() as records:
-        turn = await records.turns.by_message(request.workspace_id, request.place.channel, message)
+        turn = await records.turns.by_reply_message(
+            request.workspace_id, request.place.channel, message
+        )
         if turn is None:
             raise NotFound(noun="answer", name=message)
         model = await records.models.find(request.workspace_id, turn.model)
         near = await _near(request, turn.assistant, turn.question, records, deps)
     reply = turn.reply.strip()
     same = [
-        pair for pair in near if last_text(readable_texts(pair[1].row), "answer").strip() == reply
+        pair
+        for pair in near
+        if last_text_of_part(readable_texts(pair[1].row), "answer").strip() == reply
     ]
     similarity, nearest = next(iter(same or near), (0.0, None))
     columns: tuple[Column, ...] = ()
@@ -163,7 +172,7 @@ async def explain_answer(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("example.context", Role.CURATOR, is_for_pages=True)
-async def context(request: Request, deps: Dependencies) -> Reply:
+async def show_source_context(request: Request, deps: Dependencies) -> Reply:
     """Shows the source message of an example and the messages before it."""
     async with deps.store.reading() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
@@ -172,8 +181,8 @@ async def context(request: Request, deps: Dependencies) -> Reply:
     if source is None or not is_from_message or source.message.startswith(TYPED_SOURCE_PREFIX):
         return Listing(title, (), empty=request.words("example.no_context"))
     place = Place(request.workspace_id, source.channel, source.thread)
-    surface = deps.surfaces.of(request.workspace_id)
-    marked = await surface.fetch(place, MessageId(source.message))
+    surface = deps.surfaces.surface_of(request.workspace_id)
+    marked = await surface.fetch_message(place, MessageId(source.message))
     before = await surface.messages_before(place, MessageId(source.message), _NEARBY)
     messages = [*before, marked] if marked else list(before)
     lines = tuple(
@@ -229,7 +238,7 @@ async def _near(
 
 
 def _question(example: Example) -> str:
-    return last_text(readable_texts(example.row), "question")
+    return last_text_of_part(readable_texts(example.row), "question")
 
 
 def _answer(example: Example) -> str:
@@ -240,7 +249,7 @@ def _answer(example: Example) -> str:
 def _columns(row: Row, words: Words) -> tuple[Column, ...]:
     """Returns a column for each text; `note` is the part's name, like `question`."""
     return tuple(
-        Column(part_label(name, words), text, part_of(name))
+        Column(part_label(name, words), text, part_without_number(name))
         for name, text in readable_texts(row).items()
     )
 
@@ -248,7 +257,10 @@ def _columns(row: Row, words: Words) -> tuple[Column, ...]:
 def _buttons(request: Request, example: Example) -> tuple[Button, ...]:
     words = request.words
     if example.state is ExampleState.PROPOSED:
-        return (*review_buttons(example, words)[:-1], *review_assignment.buttons(request, example))
+        return (
+            *review_buttons(example, words)[:-1],
+            *review_assignment.assignment_buttons(request, example),
+        )
     edit = Button(words("button.edit"), f"example.edit:{example.id}")
     if example.state is ExampleState.APPROVED:
         drop = Button(

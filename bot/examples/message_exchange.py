@@ -23,15 +23,15 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotFound, NotNow
-from bot.examples.row_texts import exchange_row, require_valid
+from bot.examples.row_texts import question_answer_row, require_valid_row
 from bot.mentions_and_times import person_reference
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
-from bot.ports.surface import CanDescribe, CanFindPerson, Surface
+from bot.ports.surface import CanFetchUser, CanFindPerson, Surface
 from bot.request import Request
 from bot.rows import Method
 
-MAX_BEFORE = 24
+MAX_MESSAGES_BEFORE = 24
 """Number of messages before a marked one that can be chosen; Discord's menus hold 25 options."""
 _NEARBY = 8
 
@@ -55,17 +55,23 @@ class Exchange:
         return tuple(person.id for person in self.people)
 
 
-async def turn_at(request: Request, message: MessageId | None, *, store: Store) -> Turn | None:
+async def turn_with_reply(
+    request: Request, message: MessageId | None, *, store: Store
+) -> Turn | None:
     """Returns the turn whose reply is this message of the channel."""
     if message is None:
         return None
     async with store.reading() as records:
-        return await records.turns.by_message(request.workspace_id, request.place.channel, message)
+        return await records.turns.by_reply_message(
+            request.workspace_id, request.place.channel, message
+        )
 
 
-async def refusal_at(request: Request, marked: Message, *, store: Store) -> Turn | None:
+async def refused_turn_with_reply(
+    request: Request, marked: Message, *, store: Store
+) -> Turn | None:
     """Returns the turn whose reply is the marked message, if the reply is a refusal."""
-    turn = await turn_at(request, marked.id, store=store)
+    turn = await turn_with_reply(request, marked.id, store=store)
     return turn if turn is not None and turn.is_refusal else None
 
 
@@ -81,30 +87,35 @@ async def exchange_of(
 
     Raises NotNow if an author may not be trained on, NotFound without a question.
     """
-    exclusions = refuse_excluded(request, authors_unless_own(marked))
+    exclusions = require_allowed_authors(request, authors_unless_own(marked))
     async with store.reading() as records:
-        turn = await records.turns.by_message(request.workspace_id, marked.place.channel, marked.id)
+        turn = await records.turns.by_reply_message(
+            request.workspace_id, marked.place.channel, marked.id
+        )
     if turn is not None and turn.is_refusal:
         raise NotNow(problem=request.words("refusal.no_lesson"))
     speakers: tuple[str, ...] = ()
     if turn is not None and before is None:
-        people = [await described_by_platform(request, turn.asker, surface)]
-        row, messages = exchange_row(turn.question, turn.reply), messages_of(turn)
+        people = [await fetch_user_details(request, turn.asker, surface)]
+        row, messages = (
+            question_answer_row(turn.question, turn.reply),
+            source_messages_of_turn(turn),
+        )
     else:
         if before is None:
-            before = await said_just_before(marked, surface)
+            before = await messages_just_before(marked, surface)
         messages_read = [*await _without_refusals(request, marked, before, store=store), marked]
         row, speakers = _as_row(request, messages_read, marked)
         people = list({m.author.id: m.author for m in messages_read if not m.is_own}.values())
         messages = tuple(
             ExampleSource(m.place.channel, m.id, m.place.thread) for m in messages_read
         )
-    exclusions |= refuse_excluded(request, people)
-    require_valid(row, request.words)
+    exclusions |= require_allowed_authors(request, people)
+    require_valid_row(row, request.words)
     return Exchange(row, tuple(people), exclusions, messages, speakers)
 
 
-def messages_of(turn: Turn) -> tuple[ExampleSource, ...]:
+def source_messages_of_turn(turn: Turn) -> tuple[ExampleSource, ...]:
     """Returns the messages of a turn's question and reply, as far as they are known."""
     return tuple(
         ExampleSource(turn.place.channel, message, turn.place.thread)
@@ -113,7 +124,7 @@ def messages_of(turn: Turn) -> tuple[ExampleSource, ...]:
     )
 
 
-def refuse_excluded(request: Request, people: Sequence[User]) -> Exclusion:
+def require_allowed_authors(request: Request, people: Sequence[User]) -> Exclusion:
     """Returns the exclusions of this channel and these authors, all allowed by an admin.
 
     Raises NotNow for an exclusion that is not allowed, and for other bots.
@@ -122,20 +133,20 @@ def refuse_excluded(request: Request, people: Sequence[User]) -> Exclusion:
         return NO_EXCLUSIONS
     if any(person.is_bot for person in people):
         raise NotNow(problem=request.words("excluded.bot"))
-    return refuse_unless_allowed(request, access.learning_exclusions(request.place, people))
+    return require_allowed(request, access.learning_exclusions(request.place, people))
 
 
-def refuse_guest(request: Request) -> Exclusion:
+def require_allowed_user(request: Request) -> Exclusion:
     """Returns the user's exclusions, for a form; its channel does not count. Raises NotNow."""
     is_local = request.workspace.platform == "local"
     return (
         NO_EXCLUSIONS
         if is_local
-        else refuse_unless_allowed(request, access.excluded_people([request.user]))
+        else require_allowed(request, access.excluded_people([request.user]))
     )
 
 
-def form_source(request: Request) -> ExampleSource | None:
+def source_of_form(request: Request) -> ExampleSource | None:
     """Returns the form's event as source, in place of a message; None in the local workspace."""
     if request.workspace.platform == "local":
         return None
@@ -145,7 +156,7 @@ def form_source(request: Request) -> ExampleSource | None:
     )
 
 
-def refuse_unless_allowed(request: Request, exclusions: Exclusion) -> Exclusion:
+def require_allowed(request: Request, exclusions: Exclusion) -> Exclusion:
     """Returns the exclusions. Raises NotNow for one that the workspace does not allow."""
     for exclusion in exclusions & ~request.workspace.allowed:
         raise NotNow(problem=request.words(f"excluded.{str(exclusion.name).lower()}"))
@@ -157,7 +168,7 @@ def authors_unless_own(marked: Message) -> list[User]:
     return [] if marked.is_own else [marked.author]
 
 
-def proposal(request: Request, marked: Message, exchange: Exchange) -> NewExample:
+def new_proposal(request: Request, marked: Message, exchange: Exchange) -> NewExample:
     return NewExample(
         assistant=request.assistant.id,
         method=Method.SUPERVISED,
@@ -173,27 +184,27 @@ def proposal(request: Request, marked: Message, exchange: Exchange) -> NewExampl
     )
 
 
-async def described_by_platform(request: Request, user: UserId, surface: Surface) -> User:
+async def fetch_user_details(request: Request, user: UserId, surface: Surface) -> User:
     """Returns the user as the platform describes them now; only the id is stored."""
     if user == request.user_id:
         return request.user
-    if isinstance(surface, CanDescribe):
-        return await surface.describe(request.place, user)
+    if isinstance(surface, CanFetchUser):
+        return await surface.fetch_user(request.place, user)
     return User(user, user)
 
 
 async def find_person(request: Request, person_id: str, surfaces: Surfaces) -> User:
     """Returns the person or group with this id. Raises NotFound if the platform has none."""
-    surface = surfaces.of(request.workspace_id)
+    surface = surfaces.surface_of(request.workspace_id)
     if not isinstance(surface, CanFindPerson):
-        return await described_by_platform(request, UserId(person_id), surface)
+        return await fetch_user_details(request, UserId(person_id), surface)
     person = await surface.find_person(request.place, person_id)
     if person is None:
         raise NotFound(noun="person", name=person_id)
     return person
 
 
-def names_of(people: Sequence[UserId]) -> str:
+def mention_people(people: Sequence[UserId]) -> str:
     return ", ".join(map(person_reference, people))
 
 
@@ -204,7 +215,7 @@ async def _without_refusals(
     own = [message.id for message in messages if message.is_own]
     async with store.reading() as records:
         turns = (
-            await records.turns.by_messages(request.workspace_id, marked.place.channel, own)
+            await records.turns.by_reply_messages(request.workspace_id, marked.place.channel, own)
             if own
             else {}
         )
@@ -214,11 +225,11 @@ async def _without_refusals(
 
 async def messages_before(marked: Message, surface: Surface) -> Sequence[Message]:
     """Returns the messages before one that can be chosen, of its thread, else of its channel."""
-    fetch = surface.history if marked.place.thread is not None else surface.messages_before
-    return await fetch(marked.place, marked.id, MAX_BEFORE)
+    fetch = surface.thread_before if marked.place.thread is not None else surface.messages_before
+    return await fetch(marked.place, marked.id, MAX_MESSAGES_BEFORE)
 
 
-async def said_just_before(
+async def messages_just_before(
     marked: Message, surface: Surface, nearby: Sequence[Message] | None = None
 ) -> Sequence[Message]:
     """Returns the messages before one: its thread or reply chain, else the ones just above.
@@ -227,7 +238,7 @@ async def said_just_before(
     are the channel's messages before it, if they are fetched already.
     """
     if marked.place.thread is not None or marked.reply_to is not None:
-        return await surface.history(marked.place, marked.id, 50)
+        return await surface.thread_before(marked.place, marked.id, 50)
     if nearby is None:
         nearby = await surface.messages_before(marked.place, marked.id, _NEARBY)
     nearby = nearby[-_NEARBY:]

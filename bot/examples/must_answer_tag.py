@@ -46,7 +46,7 @@ async def always_train(request: Request, deps: Dependencies) -> Reply:
         if example.state is not ExampleState.APPROVED:
             raise NotNow(problem=request.words("must.cannot_teach", id=example.id))
         await _retag(request, example, records, remove=MUST_ANSWER_TAG, add=ALWAYS_TRAIN_TAG)
-        await records.examples.hold_out(request.workspace_id, [example.id], held_out=False)
+        await records.examples.set_held_out(request.workspace_id, [example.id], held_out=False)
         await request.audit(records, "example.taught", example=example.id)
     return Text(request.words("must.taught", id=example.id), private=True)
 

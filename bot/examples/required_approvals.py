@@ -25,7 +25,7 @@ _KINDS = {
 }
 
 
-async def note_verdict(
+async def record_verdicts(
     request: Request,
     examples: Sequence[ExampleId],
     state: ExampleState,
@@ -37,7 +37,9 @@ async def note_verdict(
     kind = _KINDS.get(state)
     if needed < 2 or kind is None:
         return examples
-    await records.reviews.put(request.workspace_id, examples, request.user_id, kind, at=request.now)
+    await records.reviews.put_reviews(
+        request.workspace_id, examples, request.user_id, kind, at=request.now
+    )
     return await records.reviews.agreed_examples(
         request.workspace_id, examples, kind, needed=needed
     )
@@ -45,10 +47,12 @@ async def note_verdict(
 
 async def withdraw_verdict(request: Request, example: Example, records: Records) -> bool:
     """Deletes the user's verdict on the current revision; returns whether there was one."""
-    reviews = await records.reviews.of(request.workspace_id, example.id)
+    reviews = await records.reviews.list_for_example(request.workspace_id, example.id)
     own = [r for r in reviews_in_force(example, reviews) if r.user == request.user_id]
     for review in own:
-        await records.reviews.take_back(request.workspace_id, example.id, review.user, review.kind)
+        await records.reviews.delete_review(
+            request.workspace_id, example.id, review.user, review.kind
+        )
     return bool(own)
 
 
@@ -90,7 +94,7 @@ async def agreement_line(request: Request, records: Records) -> tuple[str, ...]:
     words = request.words
     if request.assistant.reviewers < 2:
         return ()
-    verdicts = await records.reviews.verdicts(request.workspace_id, request.assistant.id)
+    verdicts = await records.reviews.verdicts_by_person(request.workspace_id, request.assistant.id)
     if not verdicts:
         return ()
     by_name = [{str(user): verdict for user, verdict in each.items()} for each in verdicts]

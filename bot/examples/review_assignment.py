@@ -17,25 +17,25 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotFound, NotNow, Outdated, SurfaceError
-from bot.examples.message_exchange import described_by_platform, find_person, names_of
+from bot.examples.message_exchange import fetch_user_details, find_person, mention_people
 from bot.examples.required_approvals import review_lines, reviews_in_force
-from bot.examples.row_texts import label_texts
-from bot.examples.state_changes import find_visible, named_example_id, redraw_cards
+from bot.examples.row_texts import labelled_text_lines
+from bot.examples.state_changes import find_visible_example, named_example_id, redraw_cards
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.ports.surface import CanReach
+from bot.ports.surface import CanDirectMessage
 from bot.replies import Button, Card, Drawn, Field, FieldKind, Form, Reply, Text, one_line
 from bot.request import Request
 from bot.words import Words
 
 handlers = Handlers()
 
-AUTHOR_ASKED = "author.asked"
+AUTHOR_QUESTION_NOTICE = "author.asked"
 _NOBODY = "-"
 _MAX_CHOICES, _MAX_NOTE_LENGTH = 24, 500
 
 
-def buttons(request: Request, example: Example) -> tuple[Button, ...]:
+def assignment_buttons(request: Request, example: Example) -> tuple[Button, ...]:
     """Returns the buttons to assign a proposed example to a reviewer and to ask its authors."""
     words = request.words
     assign = Button(words("button.assign"), f"example.assign:{example.id}")
@@ -49,7 +49,7 @@ async def review_status_lines(
 ) -> tuple[str, ...]:
     """Returns lines about the reviews of an example so far."""
     async with deps.store.reading() as records:
-        reviews = await records.reviews.of(request.workspace_id, example.id)
+        reviews = await records.reviews.list_for_example(request.workspace_id, example.id)
         assistant = await records.assistants.get(request.workspace_id, example.assistant)
     needed = assistant.reviewers
     return tuple(review_lines(example, reviews, request.words, needed=needed))
@@ -62,8 +62,8 @@ async def assign_form(request: Request, deps: Dependencies) -> Reply:
         example = await proposed_example(request, records)
         granted = await records.roles.all(request.workspace_id)
     people = [request.user_id, *(user for user, role in granted if role >= Role.CURATOR)]
-    surface = deps.surfaces.of(request.workspace_id)
-    users = [await described_by_platform(request, user, surface) for user in dict.fromkeys(people)]
+    surface = deps.surfaces.surface_of(request.workspace_id)
+    users = [await fetch_user_details(request, user, surface) for user in dict.fromkeys(people)]
     choices = tuple((user.id, user.name) for user in users[:_MAX_CHOICES])
     nobody = (_NOBODY, request.words("reviewers.nobody"))
     label, by = request.words("reviewers.person"), request.user_id
@@ -77,7 +77,7 @@ async def assign_form(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("example.assign", Role.CURATOR)
-async def assign(request: Request, deps: Dependencies) -> Reply:
+async def assign_reviewer(request: Request, deps: Dependencies) -> Reply:
     """Assigns an example to one reviewer, whose queue alone then has it, or to nobody."""
     typed = request.text_option("person") or _NOBODY
     if typed in (_NOBODY, "off"):
@@ -95,10 +95,10 @@ async def assign(request: Request, deps: Dependencies) -> Reply:
         )
         if role < Role.CURATOR and person.id != request.user_id:
             raise NotNow(problem=request.words("reviewers.no_curator", name=shown))
-        reviews = await records.reviews.of(request.workspace_id, example.id)
+        reviews = await records.reviews.list_for_example(request.workspace_id, example.id)
         if any(review.user == person.id for review in reviews_in_force(example, reviews)):
             raise NotNow(problem=request.words("reviewers.has_reviewed", id=example.id, name=shown))
-        await records.reviews.put(
+        await records.reviews.put_reviews(
             request.workspace_id, [example.id], person.id, ReviewKind.ASSIGNED, at=request.now
         )
         await request.audit(records, "example.assigned", example=example.id)
@@ -123,20 +123,20 @@ async def ask_author(request: Request, deps: Dependencies) -> Reply:
         raise NotNow(problem=request.words("author.nobody"))
     async with deps.store.writing() as records:
         for author, place in reached:
-            await records.reviews.put(
+            await records.reviews.put_reviews(
                 request.workspace_id, [example.id], author, ReviewKind.ASKED, at=request.now
             )
             await records.outbox.put(
                 f"{request.workspace_id}.{example.id}.r{example.revision}.{author}.author",
                 place,
-                AUTHOR_ASKED,
+                AUTHOR_QUESTION_NOTICE,
                 subject=example.id,
                 details={"revision": example.revision, "locale": request.event.locale},
                 at=request.now,
-                once=True,
+                only_if_new=True,
             )
         await request.audit(records, "example.author_asked", example=example.id)
-    names = names_of([author for author, _ in reached])
+    names = mention_people([author for author, _ in reached])
     return Text(request.words("author.is_asked", names=names), private=True)
 
 
@@ -145,11 +145,11 @@ async def _direct_place(request: Request, author: UserId, deps: Dependencies) ->
 
     None if the platform refuses.
     """
-    surface = deps.surfaces.of(request.workspace_id)
-    if not isinstance(surface, CanReach):
+    surface = deps.surfaces.surface_of(request.workspace_id)
+    if not isinstance(surface, CanDirectMessage):
         return request.place
     try:
-        return await surface.find_direct_place(request.place, author)
+        return await surface.find_direct_message_place(request.place, author)
     except SurfaceError:
         return None
 
@@ -165,7 +165,7 @@ async def render_author_question_notice(
     token = f"{example.id}.r{example.revision}"
     right = Button(words("button.author_right"), f"author.right:{token}", is_primary=True)
     wrong = Button(words("button.author_wrong"), f"author.wrong:{token}")
-    lines = words("author.question"), *label_texts(example.row, words)
+    lines = words("author.question"), *labelled_text_lines(example.row, words)
     return Card(words("author.title"), lines, buttons=(right, wrong))
 
 
@@ -175,7 +175,7 @@ async def save_author_approval(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("author.wrong", Role.MEMBER, opens_form=True)
-async def wrong_form(request: Request, deps: Dependencies) -> Reply:
+async def author_objection_form(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         await _unchanged_example(request, records)
     return Form(
@@ -196,7 +196,7 @@ async def _save_answer(request: Request, deps: Dependencies, kind: ReviewKind) -
     note = one_line(request.options.get("note", "").strip(), _MAX_NOTE_LENGTH)
     async with deps.store.writing() as records:
         example = await _unchanged_example(request, records)
-        await records.reviews.put(
+        await records.reviews.put_reviews(
             request.workspace_id, [example.id], request.user_id, kind, at=request.now, note=note
         )
         await redraw_cards(request, [example.id], records)
@@ -216,15 +216,15 @@ async def _unchanged_example(request: Request, records: Records) -> Example:
 
 async def proposed_example(request: Request, records: Records) -> Example:
     """Returns the named example. Raises Outdated if it is decided."""
-    example = await find_visible(request, records)
+    example = await find_visible_example(request, records)
     if example.state is not ExampleState.PROPOSED:
         raise Outdated(problem=request.words("reviewers.decided", id=example.id))
     return example
 
 
-async def assign_named(request: Request, deps: Dependencies, person: str) -> Reply:
+async def assign_typed_reviewer(request: Request, deps: Dependencies, person: str) -> Reply:
     """Assigns an example for `/tune review EXAMPLE assign:PERSON`, like the form."""
     chosen = replace(
         request, argument=request.text_option("example") or "", options={"person": person}
     )
-    return await assign(chosen, deps)
+    return await assign_reviewer(chosen, deps)

@@ -15,13 +15,13 @@ from bot.domain import (
 from bot.errors import BadInput
 from bot.examples import review_assignment
 from bot.examples.example_buttons import message_button, review_buttons
-from bot.examples.message_exchange import names_of
+from bot.examples.message_exchange import mention_people
 from bot.examples.required_approvals import agreement_line
-from bot.examples.row_texts import label_texts, last_text, readable_texts
+from bot.examples.row_texts import labelled_text_lines, last_text_of_part, readable_texts
 from bot.examples.state_changes import hidden_exclusion, named_example_id
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.private_text import PrivateText, private_texts
+from bot.private_text import PrivateText, private_texts_in_row
 from bot.replies import (
     Card,
     Fact,
@@ -48,13 +48,13 @@ async def review(request: Request, deps: Dependencies) -> Reply:
     """Shows the next or the named proposed example; assigns it, with `off` to nobody."""
     person, example = request.text_option("assign"), request.text_option("example")
     if person and example:
-        return await review_assignment.assign_named(request, deps, person)
+        return await review_assignment.assign_typed_reviewer(request, deps, person)
     if person:
         problem = request.words("option.missing", option="example", command="review")
         raise BadInput(problem=problem)
     if example:
         return await _named_card(replace(request, argument=example), deps)
-    return await next_card(request, deps)
+    return await next_review_card(request, deps)
 
 
 async def _named_card(request: Request, deps: Dependencies) -> Card:
@@ -67,7 +67,7 @@ async def _named_card(request: Request, deps: Dependencies) -> Card:
         synthetic = await synthetic_lines(example, records, request.words)
         count = await records.examples.count(request.workspace_id, _queue_of(request))
     lines = (*synthetic, *await review_assignment.review_status_lines(request, example, deps))
-    return _review_card(request, example, names_of(example.authors), count, "", lines)
+    return _review_card(request, example, mention_people(example.authors), count, "", lines)
 
 
 def _queue_of(request: Request) -> ExampleFilter:
@@ -81,7 +81,7 @@ def _queue_of(request: Request) -> ExampleFilter:
     )
 
 
-async def next_card(
+async def next_review_card(
     request: Request, deps: Dependencies, *, after: ExampleId | None = None, done: str = ""
 ) -> Card:
     """Returns the card of the next proposed example, which with `done` replaces the clicked one."""
@@ -96,15 +96,15 @@ async def next_card(
     if not page:
         lines = (*_line_if_any(done), *agreement)
         return Card(request.words("review.empty"), lines, private=True, replaces=bool(done))
-    authors = names_of(page[0].authors)
+    authors = mention_people(page[0].authors)
     lines = (*synthetic, *await review_assignment.review_status_lines(request, page[0], deps))
     return _review_card(request, page[0], authors, count, done, lines)
 
 
 @handlers.button("example.skip", Role.CURATOR)
-async def skip(request: Request, deps: Dependencies) -> Reply:
+async def skip_example(request: Request, deps: Dependencies) -> Reply:
     example, done = named_example_id(request), request.words("review.skipped")
-    return await next_card(request, deps, after=example, done=done)
+    return await next_review_card(request, deps, after=example, done=done)
 
 
 def _review_card(
@@ -120,7 +120,7 @@ def _review_card(
         title=words("review.title", id=example.id, count=count),
         lines=(
             *_line_if_any(done),
-            *spoken_lines(example, words),
+            *example_text_lines(example, words),
             *private_text_warnings(example, words),
             *more_lines,
         ),
@@ -130,7 +130,7 @@ def _review_card(
         ),
         buttons=(
             *review_buttons(example, words),
-            *review_assignment.buttons(request, example),
+            *review_assignment.assignment_buttons(request, example),
             *message_button(example.source.permalink if example.source else None, words),
         ),
         private=True,
@@ -138,11 +138,11 @@ def _review_card(
     )
 
 
-def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
+def example_text_lines(example: Example, words: Words) -> tuple[str, ...]:
     """Returns each text of an example as a line with its label; of a pointer that it has none."""
     if example.row is None:
         return (words("example.pointer_only", id=example.id),)
-    return label_texts(example.row, words)
+    return labelled_text_lines(example.row, words)
 
 
 async def synthetic_lines(example: Example, records: Records, words: Words) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ async def synthetic_lines(example: Example, records: Records, words: Words) -> t
     if not example.synthetic.replaces_source:
         return (words("synthetic.wording_of", model=model, id=source),)
     replaced = await records.examples.get(example.workspace, source)
-    answer = one_line(last_text(readable_texts(replaced.row), "answer"), _LONGEST)
+    answer = one_line(last_text_of_part(readable_texts(replaced.row), "answer"), _LONGEST)
     return (words("synthetic.label_of", model=model, id=source, answer=answer),)
 
 
@@ -165,7 +165,7 @@ def private_text_warnings(example: Example, words: Words) -> tuple[str, ...]:
     if not example.awaits_masking:
         return ()
     texts_by_kind: dict[PrivateText, list[str]] = {}
-    for kind, text in private_texts(example.row or {}):
+    for kind, text in private_texts_in_row(example.row or {}):
         texts_by_kind.setdefault(kind, []).append(one_line(text, _LONGEST))
     return tuple(
         words(
@@ -181,7 +181,7 @@ def highlighted_texts(example: Example) -> tuple[str, ...]:
     """Returns the undecided private texts, to be highlighted in the example."""
     if not example.awaits_masking:
         return ()
-    return tuple(text for _, text in private_texts(example.row or {}))
+    return tuple(text for _, text in private_texts_in_row(example.row or {}))
 
 
 def _kind_name(kind: PrivateText) -> str:

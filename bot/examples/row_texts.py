@@ -11,7 +11,7 @@ from bot.rows import Method, check_row, content_text
 from bot.words import Words
 
 
-def exchange_row(question: str, answer: str) -> Row:
+def question_answer_row(question: str, answer: str) -> Row:
     return {
         "messages": [
             {"role": "user", "content": question.strip()},
@@ -20,7 +20,7 @@ def exchange_row(question: str, answer: str) -> Row:
     }
 
 
-def require_valid(row: Row, words: Words) -> Row:
+def require_valid_row(row: Row, words: Words) -> Row:
     """Returns the row. Raises BadInput if it is not a valid training row."""
     problem = check_row(row, Method.DPO if "input" in row else Method.SUPERVISED)
     if problem is not None:
@@ -42,13 +42,13 @@ def readable_texts(row: Row | None) -> dict[str, str]:
     return {name: content_text(message.get("content")) for name, message in named}
 
 
-def part_of(name: str) -> str:
+def part_without_number(name: str) -> str:
     """Returns the part that a name of `editable_texts` numbers: `question` for `question2`."""
     return name.rstrip("0123456789")
 
 
 def part_label(name: str, words: Words) -> str:
-    return words(f"part.{part_of(name)}")
+    return words(f"part.{part_without_number(name)}")
 
 
 def text_fields(named: Iterable[tuple[str, str]], words: Words) -> tuple[Field, ...]:
@@ -56,27 +56,27 @@ def text_fields(named: Iterable[tuple[str, str]], words: Words) -> tuple[Field, 
     return tuple(Field(name, part_label(name, words), FieldKind.TEXT, text) for name, text in named)
 
 
-def label_texts(row: Row, words: Words) -> tuple[str, ...]:
+def labelled_text_lines(row: Row, words: Words) -> tuple[str, ...]:
     """Returns each text as a line with its label."""
     return tuple(f"{part_label(name, words)}: {text}" for name, text in readable_texts(row).items())
 
 
-def last_text(texts: Mapping[str, str], part: str) -> str:
+def last_text_of_part(texts: Mapping[str, str], part: str) -> str:
     """Returns the last of the texts named `part`, `part2`, …; "" if there is none."""
-    of_part = [text for name, text in texts.items() if part_of(name) == part]
+    of_part = [text for name, text in texts.items() if part_without_number(name) == part]
     return of_part[-1] if of_part else ""
 
 
-def with_parts(row: Row, values: Mapping[str, str]) -> Row:
+def replace_texts(row: Row, values: Mapping[str, str]) -> Row:
     """Returns a copy of the row with the edited texts, by their names in `editable_texts`."""
     copied = _deep_copy(row)
     for name, message in _named_messages(copied):
-        if name in values and not is_same(values[name], str(message.get("content"))):
+        if name in values and not is_unedited(values[name], str(message.get("content"))):
             message["content"] = values[name]
     return copied
 
 
-def is_same(typed: str, text: str) -> bool:
+def is_unedited(typed: str, text: str) -> bool:
     """Whether a form value is unedited: forms change line ends and strip white space."""
     return _as_form_value(typed) == _as_form_value(text)
 

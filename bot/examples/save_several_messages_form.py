@@ -8,9 +8,14 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import Message, Role, Sources
 from bot.errors import NotNow
-from bot.examples.message_exchange import MAX_BEFORE, exchange_of, messages_before, said_just_before
-from bot.examples.save_as_example_form import named_message, save_marked
-from bot.examples.teaching_reactions import propose_by_mark
+from bot.examples.message_exchange import (
+    MAX_MESSAGES_BEFORE,
+    exchange_of,
+    messages_before,
+    messages_just_before,
+)
+from bot.examples.save_as_example_form import fetch_named_message, open_save_form
+from bot.examples.teaching_reactions import propose_marked_exchange
 from bot.ports.dependencies import Dependencies
 from bot.replies import Field, FieldKind, Form, Reply, one_line
 from bot.request import Request
@@ -21,18 +26,18 @@ _SHOWN = 90
 
 
 @handlers.shortcut("several", Role.MEMBER, opens_form=True)
-async def save_several(request: Request, deps: Dependencies) -> Reply:
+async def open_message_choice(request: Request, deps: Dependencies) -> Reply:
     """Opens the form; without permission for messages, like *Save as example*."""
     if request.workspace.sources < Sources.MESSAGES:
-        return await save_marked(request, deps)
+        return await open_save_form(request, deps)
     return await _form(request, request.marked_message(), deps)
 
 
 @handlers.button("several", Role.MEMBER, opens_form=True)
-async def choose_again(request: Request, deps: Dependencies) -> Reply:
+async def reopen_message_choice(request: Request, deps: Dependencies) -> Reply:
     """Opens the form again, for the message named in the button."""
-    surface = deps.surfaces.of(request.workspace_id)
-    return await _form(request, await named_message(request, request.argument, surface), deps)
+    surface = deps.surfaces.surface_of(request.workspace_id)
+    return await _form(request, await fetch_named_message(request, request.argument, surface), deps)
 
 
 async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
@@ -40,13 +45,13 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
 
     Raises NotNow if there is no message before the marked one.
     """
-    surface, words = deps.surfaces.of(request.workspace_id), request.words
+    surface, words = deps.surfaces.surface_of(request.workspace_id), request.words
     before = await messages_before(marked, surface)
     offered = _offered(marked, before)
     if not offered:
         raise NotNow(problem=words("several.nothing"))
     is_in_thread = marked.place.thread is not None
-    preselected = before if is_in_thread else await said_just_before(marked, surface, before)
+    preselected = before if is_in_thread else await messages_just_before(marked, surface, before)
     ids = {message.id for message in preselected}
     return Form(
         id=f"several:{marked.id}",
@@ -68,7 +73,7 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
 
 def _offered(marked: Message, before: Sequence[Message]) -> Sequence[Message]:
     with_text = [m for m in before if m.text.strip() and m.id != marked.id]
-    return with_text[-MAX_BEFORE:]
+    return with_text[-MAX_MESSAGES_BEFORE:]
 
 
 def _line(message: Message) -> str:
@@ -76,12 +81,12 @@ def _line(message: Message) -> str:
 
 
 @handlers.form("several", Role.MEMBER)
-async def save_chosen(request: Request, deps: Dependencies) -> Reply:
+async def save_chosen_messages(request: Request, deps: Dependencies) -> Reply:
     """Proposes the chosen messages with their current text, in their order in the channel."""
-    surface = deps.surfaces.of(request.workspace_id)
-    marked = await named_message(request, request.argument, surface)
+    surface = deps.surfaces.surface_of(request.workspace_id)
+    marked = await fetch_named_message(request, request.argument, surface)
     if request.workspace.sources < Sources.MESSAGES:
-        return await save_marked(replace(request, message=marked), deps)
+        return await open_save_form(replace(request, message=marked), deps)
     chosen = set(filter(None, (request.text_option("messages") or "").split(",")))
     if not chosen:
         raise NotNow(problem=request.words("several.none"))
@@ -90,4 +95,4 @@ async def save_chosen(request: Request, deps: Dependencies) -> Reply:
     if len(before) < len(chosen):
         raise NotNow(problem=request.words("message.gone"))
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface, before=before)
-    return await propose_by_mark(request, marked, exchange, store=deps.store)
+    return await propose_marked_exchange(request, marked, exchange, store=deps.store)

@@ -18,7 +18,7 @@ from bot.domain import (
 )
 from bot.examples.decisions import withdraw
 from bot.examples.edit_form import edit_form
-from bot.examples.example_cards import line_of
+from bot.examples.example_cards import example_list_row
 from bot.examples.state_changes import hidden_exclusion
 from bot.option_parsing import button_action, parse_options
 from bot.ports.dependencies import Dependencies
@@ -53,7 +53,7 @@ _NO_FILTERS: Final = frozenset(("limit", "after", "order"))
     Option("edit", OptionKind.EXAMPLE, required_role=Role.CURATOR, excludes_others=True),
     Option("withdraw", OptionKind.EXAMPLE, required_role=Role.CURATOR, excludes_others=True),
 )
-async def find(request: Request, deps: Dependencies) -> Reply:
+async def list_by_command(request: Request, deps: Dependencies) -> Reply:
     """Lists a page of examples, or edits or withdraws the one that an option names."""
     for name, change in {"edit": edit_form, "withdraw": withdraw}.items():
         if chosen := request.text_option(name):
@@ -62,7 +62,7 @@ async def find(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("examples.more", Role.MEMBER)
-async def next_page(request: Request, deps: Dependencies) -> Reply:
+async def list_next_page(request: Request, deps: Dependencies) -> Reply:
     """Lists the next page, with the filters in the button."""
     (command,) = (command for command in handlers.commands if command.path == "examples")
     options = parse_options(command, request.argument, request.words)
@@ -76,7 +76,7 @@ def _is_filtered(request: Request) -> bool:
 async def list_examples(request: Request, deps: Dependencies) -> Reply:
     """Lists a page of examples by the filters in the options, newest first by default."""
     page = request.integer_option("limit") or _PAGE
-    after, filters = request.integer_option("after"), filter_of(request)
+    after, filters = request.integer_option("after"), example_filter_of(request)
     async with deps.store.reading() as records:
         examples = await records.examples.page(
             request.workspace_id,
@@ -96,7 +96,7 @@ async def list_examples(request: Request, deps: Dependencies) -> Reply:
     return Listing(
         title=words("examples.title"),
         lines=tuple(
-            line_of(example, words, may_decide=request.role >= Role.CURATOR)
+            example_list_row(example, words, may_decide=request.role >= Role.CURATOR)
             for example in page_examples
         ),
         empty=words("examples.no_match" if _is_filtered(request) else "examples.empty"),
@@ -107,7 +107,7 @@ async def list_examples(request: Request, deps: Dependencies) -> Reply:
     )
 
 
-def filter_of(request: Request) -> ExampleFilter:
+def example_filter_of(request: Request) -> ExampleFilter:
     """Returns the filters in the options; for a member only the member's own examples."""
     author, origin, method = (
         request.text_option("author"),

@@ -20,14 +20,14 @@ from bot.domain import (
 from bot.errors import NotFound, NotNow
 from bot.events import Event
 from bot.examples.example_buttons import is_repeated_decision, is_unchanged_since_shown
-from bot.examples.required_approvals import note_verdict
+from bot.examples.required_approvals import record_verdicts
 from bot.number_formats import parse_id
 from bot.ports.store import Records, Store
 from bot.replies import Button
 from bot.request import Request
 from bot.undo_buttons import offer_undo
 
-CARD_STANDS = "example.card"
+EXAMPLE_CARD_NOTICE = "example.card"
 
 
 async def add_example(
@@ -67,7 +67,7 @@ class DecisionResult:
 async def decide(request: Request, state: ExampleState, *, store: Store) -> DecisionResult:
     """Sets the state of the example that a button names."""
     async with store.writing() as records:
-        example = await find_visible(request, records)
+        example = await find_visible_example(request, records)
         if not is_unchanged_since_shown(request, example):
             is_done = is_repeated_decision(request, example, state)
             return DecisionResult() if is_done else DecisionResult(outdated=example)
@@ -103,7 +103,7 @@ async def _set_state(
     if example.state is not state:
         assistant = await records.assistants.get(request.workspace_id, example.assistant)
         needed = assistant.reviewers
-        if not await note_verdict(request, [example.id], state, records, needed=needed):
+        if not await record_verdicts(request, [example.id], state, records, needed=needed):
             await request.audit(records, f"example.{state}_by_one", example=example.id)
             await redraw_cards(request, [example.id], records)
             return False
@@ -156,7 +156,7 @@ async def _redraw(
         await records.outbox.put(
             f"{card.place.workspace}.card.{card.place.channel}.{card.message}",
             card.place,
-            CARD_STANDS,
+            EXAMPLE_CARD_NOTICE,
             details={
                 "by": event.user.name,
                 "examples": card.examples,
@@ -168,19 +168,19 @@ async def _redraw(
         )
 
 
-async def find_visible(request: Request, records: Records) -> Example:
+async def find_visible_example(request: Request, records: Records) -> Example:
     """Returns the example that the request names. Raises NotFound.
 
     A member sees only their own examples; a curator sees all that are not hidden in this channel.
     """
     example = await records.examples.get(request.workspace_id, named_example_id(request))
     is_own = request.user_id in example.authors
-    if not is_own and (is_hidden(request, example) or request.role < Role.CURATOR):
+    if not is_own and (is_hidden_example(request, example) or request.role < Role.CURATOR):
         raise NotFound(noun="example", name=example.id)
     return example
 
 
-def is_hidden(request: Request, example: Example) -> bool:
+def is_hidden_example(request: Request, example: Example) -> bool:
     """Whether the example's source is another channel whose messages are shown only there."""
     source = example.source.channel if example.source else None
     return bool(example.exclusions & hidden_exclusion(request)) and source != request.place.channel

@@ -18,11 +18,11 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.examples.ask_admins_for_permission import forms_reply
+from bot.examples.ask_admins_for_permission import forms_not_allowed_reply
 from bot.examples.example_buttons import masking_buttons
-from bot.examples.message_exchange import form_source, refuse_guest
+from bot.examples.message_exchange import require_allowed_user, source_of_form
 from bot.examples.review_queue import private_text_warnings
-from bot.examples.row_texts import exchange_row, require_valid
+from bot.examples.row_texts import question_answer_row, require_valid_row
 from bot.examples.state_changes import (
     add_example,
     audit_new_example,
@@ -46,7 +46,9 @@ _LINK_LASTS = timedelta(minutes=10)
 @handlers.command("teach", Role.MEMBER, opens_form=True)
 async def teach_form(request: Request, deps: Dependencies) -> Reply:
     """Opens the form for a new example; where forms are not allowed, an admin can allow them."""
-    return lesson_form(request) if _may_type(request) else await forms_reply(request, deps)
+    return (
+        lesson_form(request) if _may_type(request) else await forms_not_allowed_reply(request, deps)
+    )
 
 
 def lesson_form(request: Request, *, title: str = "teach.title", question: str = "") -> Form:
@@ -67,13 +69,13 @@ async def save_lesson(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("example.write", Role.MEMBER, opens_form=True)
-async def write(request: Request, deps: Dependencies) -> Reply:
+async def open_write_up_form(request: Request, deps: Dependencies) -> Reply:
     """Opens the form for a pointer's text; if forms are not allowed, links to a web page for it."""
     pointer = named_example_id(request)
     async with deps.store.reading() as records:
         await _require_unwritten(request, pointer, records)
     if _may_type(request):
-        return write_form(request, pointer)
+        return write_up_form(request, pointer)
     link = deps.links.create_link(
         Invitation(request.place, request.user, pointer, request.now + _LINK_LASTS)
     )
@@ -88,13 +90,13 @@ async def write(request: Request, deps: Dependencies) -> Reply:
     return Text(text, private=True, buttons=(button,))
 
 
-def write_form(request: Request, pointer: ExampleId) -> Form:
+def write_up_form(request: Request, pointer: ExampleId) -> Form:
     """Returns the form for a pointer's text, for users who may type it here."""
     return _write_form(request, pointer, str(pointer))
 
 
 @handlers.button("example.write_page", Role.MEMBER, is_for_pages=True)
-async def write_page(request: Request, deps: Dependencies) -> Reply:
+async def write_up_form_for_link(request: Request, deps: Dependencies) -> Reply:
     """Returns the form for a pointer's text to a user who has opened a link."""
     pointer = _invited_pointer(request, deps.links)
     async with deps.store.reading() as records:
@@ -103,7 +105,7 @@ async def write_page(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("example.written", Role.MEMBER)
-async def save_written(request: Request, deps: Dependencies) -> Reply:
+async def save_written_text(request: Request, deps: Dependencies) -> Reply:
     """Stores the text in place of the pointer, so that a link works only once."""
     if request.argument.isdecimal():
         pointer, origin = named_example_id(request), _origin(request)
@@ -177,11 +179,11 @@ def _new_example(request: Request, origin: Origin) -> NewExample:
         assistant=request.assistant.id,
         method=Method.SUPERVISED,
         state=ExampleState.APPROVED if request.role >= Role.CURATOR else ExampleState.PROPOSED,
-        row=require_valid(exchange_row(question, answer), request.words),
+        row=require_valid_row(question_answer_row(question, answer), request.words),
         origin=origin,
         authors=(request.user_id,),
-        source=form_source(request) if is_here else None,
-        exclusions=refuse_guest(request) | place,
+        source=source_of_form(request) if is_here else None,
+        exclusions=require_allowed_user(request) | place,
     )
 
 

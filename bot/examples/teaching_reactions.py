@@ -17,16 +17,16 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import NotFound, Outdated, Refusal
-from bot.examples.ask_admins_for_permission import pointer_reply, pointers
-from bot.examples.better_answer_form import offer_form
+from bot.examples.ask_admins_for_permission import list_pointers, pointer_saved_reply
+from bot.examples.better_answer_form import offer_better_answer_form
 from bot.examples.example_buttons import review_buttons
 from bot.examples.message_exchange import (
     Exchange,
     authors_unless_own,
     exchange_of,
-    proposal,
-    refusal_at,
-    refuse_excluded,
+    new_proposal,
+    refused_turn_with_reply,
+    require_allowed_authors,
 )
 from bot.examples.review_queue import private_text_warnings
 from bot.examples.row_texts import readable_texts
@@ -45,37 +45,39 @@ from bot.words import Words
 handlers = Handlers()
 
 
-PROPOSED = "🎓"
-APPROVED = "✅"
+PROPOSE_EMOJI = "🎓"
+APPROVE_EMOJI = "✅"
 _MAX_PROPOSED = 50
 _MAX_IN_THREAD = 50
 _NEWEST = MessageId("9223372036854775807")
 """Greater than every message id of both platforms."""
 
 
-@handlers.reaction(PROPOSED, Role.MEMBER)
+@handlers.reaction(PROPOSE_EMOJI, Role.MEMBER)
 async def propose(request: Request, deps: Dependencies) -> Reply:
     """Proposes the exchange that ends in the marked message, also if a curator marks it."""
     marked = request.marked_message()
-    if refusal := await refusal_at(request, marked, store=deps.store):
-        return offer_form(request, refusal)
+    if refusal := await refused_turn_with_reply(request, marked, store=deps.store):
+        return offer_better_answer_form(request, refusal)
     return await _propose(request, marked, deps)
 
 
 async def _propose(request: Request, marked: Message, deps: Dependencies) -> Reply:
     if request.workspace.sources < Sources.MESSAGES:
-        pointer = await keep_pointer(request, marked, store=deps.store)
-        return await pointer_reply(request, pointer, marked, deps)
-    surface = deps.surfaces.of(request.workspace_id)
+        pointer = await store_pointer(request, marked, store=deps.store)
+        return await pointer_saved_reply(request, pointer, marked, deps)
+    surface = deps.surfaces.surface_of(request.workspace_id)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
-    return await propose_by_mark(request, marked, exchange, store=deps.store)
+    return await propose_marked_exchange(request, marked, exchange, store=deps.store)
 
 
-async def propose_by_mark(
+async def propose_marked_exchange(
     request: Request, marked: Message, exchange: Exchange, *, store: Store
 ) -> Reply:
     """Stores an exchange as a proposed example and asks its authors for consent."""
-    example, is_new = await add_example(request, proposal(request, marked, exchange), store=store)
+    example, is_new = await add_example(
+        request, new_proposal(request, marked, exchange), store=store
+    )
     await _mark(request, example, store=store)
     await request_consent(request, exchange.people, store=store, link=marked.permalink)
     key = "example.proposed" if is_new else "example.known"
@@ -86,7 +88,7 @@ async def propose_by_mark(
     buttons = (
         review_buttons(example, request.words) if example.state is ExampleState.PROPOSED else ()
     )
-    return ReactionReply(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
+    return ReactionReply(PROPOSE_EMOJI, Text(text, private=True, buttons=buttons), marked.id)
 
 
 def _content_notes(example: Example, exchange: Exchange, words: Words) -> Iterator[str]:
@@ -102,12 +104,12 @@ def _content_notes(example: Example, exchange: Exchange, words: Words) -> Iterat
 
 
 @handlers.shortcut("thread", Role.MEMBER)
-async def save_thread(request: Request, deps: Dependencies) -> Reply:
+async def propose_thread(request: Request, deps: Dependencies) -> Reply:
     """Proposes the whole thread of a message, up to the last answer in it."""
     marked = request.marked_message()
     place = replace(marked.place, thread=marked.place.thread or marked.id)
-    surface = deps.surfaces.of(request.workspace_id)
-    history = [*await surface.history(place, _NEWEST, _MAX_IN_THREAD)]
+    surface = deps.surfaces.surface_of(request.workspace_id)
+    history = [*await surface.thread_before(place, _NEWEST, _MAX_IN_THREAD)]
     answers = [
         message
         for message in history
@@ -119,14 +121,14 @@ async def save_thread(request: Request, deps: Dependencies) -> Reply:
     return await _propose(replace(request, event=event, message=answers[-1]), answers[-1], deps)
 
 
-@handlers.reaction(APPROVED, Role.CURATOR)
+@handlers.reaction(APPROVE_EMOJI, Role.CURATOR)
 async def approve_marked(request: Request, deps: Dependencies) -> Reply:
     """Approves the example of a message with ✅; proposes it first if there is none."""
     marked = request.marked_message()
-    if refusal := await refusal_at(request, marked, store=deps.store):
-        return offer_form(request, refusal)
+    if refusal := await refused_turn_with_reply(request, marked, store=deps.store):
+        return offer_better_answer_form(request, refusal)
     async with deps.store.reading() as records:
-        example = await records.examples.by_source(
+        example = await records.examples.find_by_source(
             request.workspace_id, marked.place.channel, marked.id
         )
     may_keep = request.workspace.sources >= Sources.MESSAGES
@@ -135,7 +137,7 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
         if not isinstance(reply, ReactionReply):
             return reply
         async with deps.store.reading() as records:
-            example = await records.examples.by_source(
+            example = await records.examples.find_by_source(
                 request.workspace_id, marked.place.channel, marked.id
             )
     if example is None:
@@ -143,20 +145,20 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
     is_done = await set_state(request, example.id, ExampleState.APPROVED, store=deps.store)
     key = "example.approved" if is_done else "example.approved.waits"
     text = Text(request.words(key, id=example.id), private=True)
-    return ReactionReply(APPROVED, text, marked.id)
+    return ReactionReply(APPROVE_EMOJI, text, marked.id)
 
 
-@handlers.removed_reaction(PROPOSED, Role.MEMBER)
+@handlers.removed_reaction(PROPOSE_EMOJI, Role.MEMBER)
 async def withdraw_proposal(request: Request, deps: Dependencies) -> Reply:
     """Withdraws a proposed example when the last 🎓 on its message is removed."""
     marked = request.marked_message()
     async with deps.store.writing() as records:
-        example = await records.examples.by_source(
+        example = await records.examples.find_by_source(
             request.workspace_id, marked.place.channel, marked.id
         )
         if example is None or example.state is not ExampleState.PROPOSED:
             return Text(request.words("example.nothing_to_withdraw"), private=True)
-        others = await records.example_messages.unmark(
+        others = await records.example_messages.remove_marker(
             request.workspace_id, example.id, request.user_id
         )
         if others is None:
@@ -168,28 +170,28 @@ async def withdraw_proposal(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("example.withdrawn", id=example.id), private=True, buttons=undo)
 
 
-async def keep_pointer(request: Request, marked: Message, *, store: Store) -> Example:
+async def store_pointer(request: Request, marked: Message, *, store: Store) -> Example:
     """Stores a pointer to a message, in a workspace that does not allow storing the text."""
-    exclusions = refuse_excluded(request, authors_unless_own(marked))
+    exclusions = require_allowed_authors(request, authors_unless_own(marked))
     pointer = Exchange(None, (marked.author,), exclusions)
-    stored, _ = await add_example(request, proposal(request, marked, pointer), store=store)
+    stored, _ = await add_example(request, new_proposal(request, marked, pointer), store=store)
     await _mark(request, stored, store=store)
     return stored
 
 
 async def _mark(request: Request, example: Example, *, store: Store) -> None:
     async with store.writing() as records:
-        await records.example_messages.mark(request.workspace_id, example.id, request.user_id)
+        await records.example_messages.add_marker(request.workspace_id, example.id, request.user_id)
 
 
 @handlers.button("marks.keep", Role.MEMBER)
-async def keep_marked(request: Request, deps: Dependencies) -> Reply:
+async def propose_pointed_messages(request: Request, deps: Dependencies) -> Reply:
     """Turns the pointers of this channel into proposals with text."""
     if request.workspace.sources < Sources.MESSAGES:
         raise Outdated(problem=request.words("marks.not_allowed"))
     channel = request.place.channel
     async with deps.store.reading() as records:
-        marked = await pointers(request, records)
+        marked = await list_pointers(request, records)
     waiting = [
         pointer.source for pointer in marked if pointer.source and pointer.source.channel == channel
     ]
@@ -201,16 +203,16 @@ async def keep_marked(request: Request, deps: Dependencies) -> Reply:
 async def _propose_again(request: Request, source: ExampleSource, deps: Dependencies) -> bool:
     """Proposes a message; returns False if it is deleted or may not be trained on."""
     surface, place = (
-        deps.surfaces.of(request.workspace_id),
+        deps.surfaces.surface_of(request.workspace_id),
         replace(request.place, thread=source.thread),
     )
-    marked = await surface.fetch(place, source.message)
+    marked = await surface.fetch_message(place, source.message)
     if marked is None:
         return False
     request = replace(request, event=replace(request.event, place=place), message=marked)
     try:
         exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
-        await propose_by_mark(request, marked, exchange, store=deps.store)
+        await propose_marked_exchange(request, marked, exchange, store=deps.store)
     except Refusal:
         return False
     return True

@@ -15,10 +15,10 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _IN_MEMORY = 4 << 20
 _GZIP = b"\x1f\x8b"
 _ZIP = (b"PK\3\4", b"PK\5\6")
-BROKEN: Final = (zipfile.BadZipFile, NotImplementedError, OSError, zlib.error, EOFError)
+BROKEN_FILE: Final = (zipfile.BadZipFile, NotImplementedError, OSError, zlib.error, EOFError)
 
 
-class Container(StrEnum):
+class FileFormat(StrEnum):
     """The container format of a file with rows."""
 
     TEXT = "text"
@@ -79,7 +79,7 @@ def row_files(file: IO[bytes]) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(file) as archive:
             names = _row_names(archive) or []
-    except BROKEN:
+    except BROKEN_FILE:
         return ()
     return tuple(sorted(names)) if len(names) > 1 else ()
 
@@ -100,7 +100,7 @@ def unpack(file: IO[bytes], name: str, member: str = "") -> tuple[IO[bytes], str
                 return _decompressed_copy(text, inner)
         if head.startswith(_ZIP):
             return _from_zip(file, name, member)
-    except BROKEN:
+    except BROKEN_FILE:
         return Problem(0, "archive_broken", {})
     except RuntimeError:
         # zipfile raises RuntimeError for an encrypted member.
@@ -108,20 +108,20 @@ def unpack(file: IO[bytes], name: str, member: str = "") -> tuple[IO[bytes], str
     return file, name
 
 
-def find_container(file: IO[bytes]) -> Container | Problem:
+def detect_format(file: IO[bytes]) -> FileFormat | Problem:
     """Returns the container format of an unpacked file, or a Problem for files without rows."""
     file.seek(0)
     head = file.read(_HEAD)
     if head.startswith(_ZIP):
         return _office_container(file)
     if head.startswith(b"PAR1"):
-        return Container.PARQUET
+        return FileFormat.PARQUET
     if head.startswith(_OLE):
         return _ole_container(head)
     kind = _kind_of(head)
     if kind == "web_page":
-        return Container.PAGE
-    return Problem(0, f"file_{kind}", {}) if kind else Container.TEXT
+        return FileFormat.PAGE
+    return Problem(0, f"file_{kind}", {}) if kind else FileFormat.TEXT
 
 
 def _decompressed_copy(
@@ -185,45 +185,45 @@ _OLE_STREAMS: Final = (
 )
 
 
-def _office_container(file: IO[bytes]) -> Container | Problem:
+def _office_container(file: IO[bytes]) -> FileFormat | Problem:
     """Returns the format of a zip that an office program wrote."""
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             if "mimetype" in names:
                 return _open_document(archive)
-    except (*BROKEN, RuntimeError):
+    except (*BROKEN_FILE, RuntimeError):
         return Problem(0, "archive_broken", {})
     if _is_apple(names):
         return Problem(0, "file_apple", {})
     if any(name.startswith("xl/") for name in names):
-        return Container.WORKBOOK
+        return FileFormat.WORKBOOK
     if "word/document.xml" in names:
-        return Container.DOCUMENT
+        return FileFormat.DOCUMENT
     if "ppt/presentation.xml" in names:
         return Problem(0, "file_slides", {})
     is_office = "[Content_Types].xml" in names
     return Problem(0, "file_document" if is_office else "archive_nested", {})
 
 
-def _open_document(archive: zipfile.ZipFile) -> Container | Problem:
+def _open_document(archive: zipfile.ZipFile) -> FileFormat | Problem:
     kind = archive.read("mimetype")[:100]
     if b"opendocument.spreadsheet" not in kind:
         return Problem(0, "file_slides" if b"presentation" in kind else "file_document", {})
     manifest = "META-INF/manifest.xml"
     if manifest in archive.namelist() and b"encryption-data" in archive.read(manifest):
         return Problem(0, "file_password", {})
-    return Container.WORKBOOK
+    return FileFormat.WORKBOOK
 
 
-def _ole_container(head: bytes) -> Container | Problem:
+def _ole_container(head: bytes) -> FileFormat | Problem:
     # https://learn.microsoft.com/openspecs/office_file_formats/ms-offcrypto
     if "EncryptedPackage".encode("utf-16-le") in head:
         return Problem(0, "file_password", {})
     for stream, kind in _OLE_STREAMS:
         if stream.encode("utf-16-le") in head:
             return Problem(0, f"file_{kind}", {})
-    return Container.WORKBOOK
+    return FileFormat.WORKBOOK
 
 
 def _kind_of(head: bytes) -> str | None:

@@ -114,7 +114,7 @@ _LONGEST: Final = 1200
 """Most characters of a confirmation or survey."""
 
 
-def is_automatic(text: str, *, is_customers: bool) -> bool:
+def is_automatic_mail(text: str, *, is_customers: bool) -> bool:
     """Whether a plain text of a customer, or else of the help desk, was sent automatically."""
     if len(_CALL.findall(text)) >= _CALL_LINES or _is_bounce(text):
         return True

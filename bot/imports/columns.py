@@ -9,8 +9,8 @@ from unicodedata import combining, normalize
 _MAX_HEADING_WORDS = 3
 _HEADING_WORDS = 2
 
-# Names in the languages of the supported encodings, in the form of `plain_name`, best name first.
-SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
+# Names in the languages of the supported encodings, as `normalize_heading` returns; best first.
+COLUMN_SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "question": (
         *("question", "prompt", "user", "usermessage", "userinput", "query", "request", "input"),
         *("problem", "inquiry", "enquiry", "human"),
@@ -72,7 +72,15 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
         *("拒绝", "非偏好", "较差", "落选", "拒絕", "較差"),
     ),
 }
-PURPOSES: Final = ("question", "answer", "system", "context", "history", "preferred", "rejected")
+COLUMN_PURPOSES: Final = (
+    "question",
+    "answer",
+    "system",
+    "context",
+    "history",
+    "preferred",
+    "rejected",
+)
 
 # Words that make a heading with this last word the name of a property, as in “answer score”.
 _METADATA_WORDS: Final = frozenset(
@@ -157,34 +165,35 @@ def guess_columns(
         if not is_metadata_heading(heading) and not _has_no_texts(heading, values)
     ]
     columns: dict[str, str] = {}
-    if {"q", "a"} <= {plain_name(heading) for heading in free}:
+    if {"q", "a"} <= {normalize_heading(heading) for heading in free}:
         _assign(columns, free, "question", ("q",), by_word=False)
         _assign(columns, free, "answer", ("a",), by_word=False)
-    if {"instruction", "input"} <= {plain_name(heading) for heading in free}:
+    if {"instruction", "input"} <= {normalize_heading(heading) for heading in free}:
         _assign(columns, free, "question", ("instruction",), by_word=False)
         _assign(columns, free, "context", ("input",), by_word=False)
     for by_word in (False, True):
-        for purpose in ("rejected", "preferred", "question", "answer", *PURPOSES[2:5]):
-            _assign(columns, free, purpose, SYNONYMS[purpose], by_word=by_word)
+        for purpose in ("rejected", "preferred", "question", "answer", *COLUMN_PURPOSES[2:5]):
+            _assign(columns, free, purpose, COLUMN_SYNONYMS[purpose], by_word=by_word)
         _assign(columns, free, "question", ("instruction", "anweisung"), by_word=by_word)
     return columns
 
 
-def is_enough(columns: Mapping[str, str]) -> bool:
+def are_enough_columns(columns: Mapping[str, str]) -> bool:
     """Whether the columns suffice to make rows."""
-    return "question" in columns and ("answer" in columns or is_preference(columns))
+    return "question" in columns and ("answer" in columns or are_preference_columns(columns))
 
 
-def is_preference(columns: Mapping[str, str]) -> bool:
+def are_preference_columns(columns: Mapping[str, str]) -> bool:
     """Whether the columns contain both outputs of a preference."""
     return "preferred" in columns and "rejected" in columns
 
 
-def are_exact(columns: Mapping[str, str]) -> bool:
+def are_exact_headings(columns: Mapping[str, str]) -> bool:
     """Whether every heading equals a known name, instead of only containing it as a word."""
     return all(
-        plain_name(heading) in (*SYNONYMS.get(purpose, ()), "instruction", "input", "q", "a")
-        and plain_name(heading) not in _AMBIGUOUS_NAMES
+        normalize_heading(heading)
+        in (*COLUMN_SYNONYMS.get(purpose, ()), "instruction", "input", "q", "a")
+        and normalize_heading(heading) not in _AMBIGUOUS_NAMES
         for purpose, heading in columns.items()
     )
 
@@ -202,10 +211,14 @@ def numbered_columns(columns: Mapping[str, str], headings: Sequence[str]) -> lis
 def _numbered(heading: str) -> tuple[str, str]:
     """Returns a heading without its number, or its single letter after a separator, and those."""
     match = _NUMBERED.fullmatch(heading.strip())
-    return (plain_name(match[1]), match[2] or match[3]) if match else (plain_name(heading), "")
+    return (
+        (normalize_heading(match[1]), match[2] or match[3])
+        if match
+        else (normalize_heading(heading), "")
+    )
 
 
-def holds_text(heading: str, values: Sequence[object]) -> bool:
+def column_holds_text(heading: str, values: Sequence[object]) -> bool:
     """Whether a column may be a question or an answer, by its heading and values."""
     return not is_metadata_heading(heading) and not _has_no_texts(heading, {heading: values})
 
@@ -231,7 +244,11 @@ def is_header_of_two(rows: Sequence[Sequence[str]]) -> bool:
 def heading_words(heading: str) -> list[str]:
     """Returns the words of a heading, also in camel case or with underscores."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", heading)
-    return [plain for word in re.split(r"[\s_\-./()\[\]]+", spaced) if (plain := plain_name(word))]
+    return [
+        plain
+        for word in re.split(r"[\s_\-./()\[\]]+", spaced)
+        if (plain := normalize_heading(word))
+    ]
 
 
 def _assign(
@@ -248,7 +265,7 @@ def _assign(
     if by_word:
         names = {word: heading for heading in reversed(free) for word in _few_words(heading)}
     else:
-        names = {plain_name(heading): heading for heading in reversed(free)}
+        names = {normalize_heading(heading): heading for heading in reversed(free)}
     heading = next((names[name] for name in synonyms if name in names), None)
     if heading is not None:
         columns[purpose] = heading
@@ -261,19 +278,19 @@ def is_metadata_heading(heading: str) -> bool:
     is_metadata = words[-1] in _METADATA_WORDS or (
         len(words) > 1 and words[0] in _METADATA_FIRST_WORDS
     )
-    return is_metadata or plain_name(heading).endswith(_METADATA_ENDINGS)
+    return is_metadata or normalize_heading(heading).endswith(_METADATA_ENDINGS)
 
 
 def _has_no_texts(heading: str, values: Mapping[str, Sequence[object]] | None) -> bool:
     """Whether the values of a column are names, states, numbers or ids instead of texts."""
     seen = [value for value in (values or {}).get(heading, ()) if value not in (None, "")]
     texts = [value.strip() for value in seen if isinstance(value, str)]
-    if texts and plain_name(heading) in _AUTHOR_NAMES and all(map(_NAME.fullmatch, texts)):
+    if texts and normalize_heading(heading) in _AUTHOR_NAMES and all(map(_NAME.fullmatch, texts)):
         return True
     if texts and all(text.lower() in _OUTCOMES for text in texts):
         return True
     # One short value may be an answer like “42”.
-    if len(seen) < 2 or plain_name(heading) in _ALL_NAMES:
+    if len(seen) < 2 or normalize_heading(heading) in _ALL_NAMES:
         return False
     return not any(isinstance(value, list | dict) for value in seen) and all(
         map(_METADATA_VALUE.fullmatch, texts)
@@ -281,7 +298,7 @@ def _has_no_texts(heading: str, values: Mapping[str, Sequence[object]] | None) -
 
 
 @lru_cache(maxsize=1024)
-def plain_name(heading: str) -> str:
+def normalize_heading(heading: str) -> str:
     """Returns the heading in lower case, without accents, spaces and punctuation."""
     letters = normalize("NFKD", heading).casefold()
     plain = "".join(letter for letter in letters if letter.isalnum() and not combining(letter))
@@ -297,12 +314,12 @@ def _few_words(heading: str) -> list[str]:
         return []
     # Chinese, Japanese and German compounds have no spaces; their last part is the noun, or the
     # property of it.
-    whole = plain_name(heading)
+    whole = normalize_heading(heading)
     joined = [n for n in _JOINED_NAMES if whole.endswith(n)]
     return words + joined + [n for n in _JOINED_NAMES if not n.isascii() and whole.startswith(n)]
 
 
-_ALL_NAMES: Final = frozenset(name for names in SYNONYMS.values() for name in names)
+_ALL_NAMES: Final = frozenset(name for names in COLUMN_SYNONYMS.values() for name in names)
 # Names that often have another meaning.
 _AMBIGUOUS_NAMES: Final = frozenset(
     ("description", "shortdescription", "gold", "expected", "ideal")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bot.rows.problems import RowRefused, kind_of, quote_value
+from bot.rows.problems import RowRefused, json_type_name, quote_value
 
 _MAX_LITERAL_LENGTH = 1 << 20
 # The roles of ShareGPT and of formats derived from it.
@@ -62,7 +62,7 @@ def are_good_bad_labels(values: Sequence[object]) -> bool:
     return bool(seen) and all(value in _GOOD | _BAD for value in seen)
 
 
-def is_good(value: object) -> bool:
+def is_good_label(value: object) -> bool:
     """Whether a label calls an answer good."""
     return _label(value) in _GOOD
 
@@ -104,7 +104,7 @@ def messages_of(value: object, column: str) -> list[object]:
     if listed is None:
         raise RowRefused("cell_missing", column=column)
     if not isinstance(listed, list):
-        raise RowRefused("cell_not_messages", column=column, kind=kind_of(listed))
+        raise RowRefused("cell_not_messages", column=column, kind=json_type_name(listed))
     if not listed:
         raise RowRefused("messages_empty")
     if not any(isinstance(message, Mapping) and "from" in message for message in listed):
@@ -175,7 +175,7 @@ def to_openai_tools(value: object) -> object:
 def _from_sharegpt(message: object, number: int, before: Sequence[object]) -> object:
     """Converts a message of ShareGPT's format to OpenAI's format. Raises RowRefused."""
     if not isinstance(message, Mapping):
-        raise RowRefused("message_not_object", message=number, kind=kind_of(message))
+        raise RowRefused("message_not_object", message=number, kind=json_type_name(message))
     speaker = message.get("from")
     role = _ROLES.get(speaker.lower()) if isinstance(speaker, str) else None
     if role is None:
@@ -266,7 +266,7 @@ def _turns_of(value: object, column: str) -> list[object]:
     if isinstance(listed, list):
         return messages_of(listed, column)
     if not isinstance(listed, str):
-        raise RowRefused("cell_not_text", column=column, kind=kind_of(listed))
+        raise RowRefused("cell_not_text", column=column, kind=json_type_name(listed))
     if not listed.strip():
         raise RowRefused("cell_empty", column=column)
     # https://huggingface.co/datasets/Anthropic/hh-rlhf

@@ -41,7 +41,7 @@ def is_day_first(text: str) -> bool:
     return match is not None and int(match[1]) > 12
 
 
-def moment(text: str, *, day_first: bool = False) -> tuple[float, ...]:
+def parse_date(text: str, *, day_first: bool = False) -> tuple[float, ...]:
     """Returns a sort key for a text with a date, and () for a text without one.
 
     The keys of texts in the same notation are comparable. 1/2/2026 is in January unless

@@ -66,7 +66,7 @@ class Encoding:
     sample: str = ""
 
 
-def find_encodings(file: IO[bytes]) -> tuple[Encoding, ...]:
+def detect_encodings(file: IO[bytes]) -> tuple[Encoding, ...]:
     """Returns the possible encodings, the likeliest first; a single one is certain.
 
     Reads the whole file from its start and leaves its position anywhere.

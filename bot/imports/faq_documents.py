@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from typing import IO, Final
 from xml.etree import ElementTree
 
-from bot.imports.archives import BROKEN
-from bot.imports.columns import SYNONYMS, plain_name
-from bot.imports.html_reader import MarkupReader
+from bot.imports.archives import BROKEN_FILE
+from bot.imports.columns import COLUMN_SYNONYMS, normalize_heading
+from bot.imports.html_reader import HtmlReader
 
 Cells = list[str]
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _LONGEST: Final = 64 << 20
 """Most bytes of a document without its pictures."""
-_QUESTION_LABELS: Final = frozenset((*SYNONYMS["question"], "q", "f", "p", "d", "faq"))
-_ANSWER_LABELS: Final = frozenset((*SYNONYMS["answer"], "a", "r"))
+_QUESTION_LABELS: Final = frozenset((*COLUMN_SYNONYMS["question"], "q", "f", "p", "d", "faq"))
+_ANSWER_LABELS: Final = frozenset((*COLUMN_SYNONYMS["answer"], "a", "r"))
 _LABEL: Final = re.compile(
     r"[\s*_#>-]{0,9}([^\W\d_]{1,20}) ?\d{0,4} ?[.)]?[*_]{0,3} ?[:：][*_\s]{0,9}"
 )
@@ -28,7 +28,7 @@ _NUMBER: Final = re.compile(r"[\s*_]{0,9}(?:\d{1,3}[.)]|[-*•])\s{1,9}")
 _ASKS: Final = re.compile(r".*[?？؟]\W{0,5}", re.DOTALL)
 _DIVIDER: Final = re.compile(r"\|?[ \t]{0,9}:?-{2,}+:?[ \t|:-]*+")
 _HEADING: Final = re.compile(r"#{1,6} ")
-BROKEN_DOCUMENT: Final = (*BROKEN, LookupError, ValueError, ElementTree.ParseError)
+BROKEN_DOCUMENT: Final = (*BROKEN_FILE, LookupError, ValueError, ElementTree.ParseError)
 _FEWEST: Final = 2
 """Least number of questions of a text that is read as a list of questions."""
 
@@ -89,7 +89,7 @@ def _labelled(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
     ]
     for number, line in lines:
         match = _LABEL.match(line)
-        label = plain_name(match[1]) if match else ""
+        label = normalize_heading(match[1]) if match else ""
         is_answer = label in _ANSWER_LABELS and bool(pairs)
         is_labelled = (is_answer or label in _QUESTION_LABELS) and (
             first_labels.setdefault(is_answer, label) == label
@@ -183,7 +183,7 @@ def _cells(line: str) -> Cells:
     return [cell.replace("\\|", "|").strip() for cell in re.split(r"(?<!\\)\|", inner)]
 
 
-class _HtmlBlocks(MarkupReader):
+class _HtmlBlocks(HtmlReader):
     """Collects the headings, paragraphs and table rows of a page."""
 
     _HEADINGS: Final = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"))

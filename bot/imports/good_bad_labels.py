@@ -7,15 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from bot.imports.columns import plain_name
-from bot.imports.dataset_formats import is_good
+from bot.imports.columns import normalize_heading
+from bot.imports.dataset_formats import is_good_label
 from bot.rows import Problem, prompt_fingerprint
 
 _MAX_CHARACTERS: Final = 8 << 20
 """Characters of pending answers above which all of them are dropped."""
 
 
-def read_labelled(
+def pair_good_and_bad_answers(
     records: Iterator[tuple[int, object]], label: str, to_row: Callable[[object, int], object]
 ) -> Iterator[tuple[int, object]]:
     """Yields good answers as chat rows, and pairs of a good and a bad answer as preferences.
@@ -24,7 +24,7 @@ def read_labelled(
     comes after all other rows at the latest. A value may be missing in a column with another name
     than `label`, such as feedback; the row is a chat row then.
     """
-    pending, is_label_required = _PendingAnswers(), plain_name(label) == "label"
+    pending, is_label_required = _PendingAnswers(), normalize_heading(label) == "label"
     for line, record in records:
         row = to_row(record, line)
         mark = record.get(label) if isinstance(record, Mapping) else None
@@ -33,7 +33,7 @@ def read_labelled(
             yield line, row
             continue
         prompt = prompt_fingerprint(row)
-        if is_good(mark):
+        if is_good_label(mark):
             yield line, row
             for number, bad in pending.bad.pop(prompt, ()):
                 yield number, _preference(row, bad)

@@ -21,7 +21,7 @@ _RAW_TEXT_END: Final = {
 _LONG_REFERENCE: Final = re.compile(r"&#[0-9]{9,}+;?")
 
 
-class MarkupReader:
+class HtmlReader:
     """Base class for readers of HTML; subclasses override the `handle` methods.
 
     `line` is the number of the current line. Comments, declarations and the contents of scripts and

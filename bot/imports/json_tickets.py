@@ -72,7 +72,7 @@ def is_json_ticket(record: Mapping[str, object]) -> bool:
     )
 
 
-def is_timed(value: object) -> bool:
+def is_timed_message(value: object) -> bool:
     """Whether a list has messages with a time and none with a role, unlike published chats."""
     listed = value if isinstance(value, list) else []
     messages = [message for message in listed if isinstance(message, Mapping)]

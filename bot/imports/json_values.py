@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from bot.imports.nested_records import rows_by_column, without_viewer
-from bot.rows.json_lines import MAX_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
+from bot.rows.json_lines import MAX_LINE_MEBIBYTES, decode_value, recode_as_utf8, skip_blanks
 from bot.rows.problems import Problem, RowRefused
 
 _LONGEST = MAX_LINE_MEBIBYTES << 20
@@ -52,9 +52,9 @@ class _Stream:
 
     def peek(self) -> str:
         """Returns the next character that is not whitespace, or "" at the end."""
-        self._position = after_blanks(self._text, self._position)
+        self._position = skip_blanks(self._text, self._position)
         while self._position == len(self._text) and self._read_block():
-            self._position = after_blanks(self._text, self._position)
+            self._position = skip_blanks(self._text, self._position)
         return self._text[self._position : self._position + 1]
 
     def skip(self, character: str) -> None:
@@ -132,12 +132,12 @@ def read_values(blocks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
                 # Some files are lists of rows without the brackets.
                 stream.skip(",")
     except RowRefused as refusal:
-        yield max(line, stream.line), refusal.at(max(line, stream.line))
+        yield max(line, stream.line), refusal.to_problem(max(line, stream.line))
 
 
 def read_elements(blocks: Iterable[bytes]) -> Iterator[object]:
     """Yields each element of a file with a list. Raises RowRefused."""
-    for _, value in _elements(_Stream(as_utf8(blocks))):
+    for _, value in _elements(_Stream(recode_as_utf8(blocks))):
         yield value
 
 
@@ -146,7 +146,7 @@ def read_members(blocks: Iterable[bytes], listed: str) -> Iterator[tuple[str, ob
 
     Yields the elements of the list under the key `listed` one by one.
     """
-    stream = _Stream(as_utf8(blocks))
+    stream = _Stream(recode_as_utf8(blocks))
     stream.skip("{")
     while stream.peek() != "}":
         key = _key(stream)

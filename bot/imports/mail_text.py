@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from bot.imports.html_reader import MarkupReader
+from bot.imports.html_reader import HtmlReader
 from bot.imports.quoted_mail import without_attachments, without_quoted_mail
 
 _TAG: Final = re.compile(
@@ -125,7 +125,7 @@ def greeted_names(text: str) -> frozenset[str]:
     return frozenset(greeting[0].split()) if greeting else frozenset()
 
 
-def without_ending(text: str, names: Collection[str], endings: Collection[str]) -> str:
+def strip_recurring_ending(text: str, names: Collection[str], endings: Collection[str]) -> str:
     """Returns the text without a last line of `names`, or without one of the `endings`."""
     lines = text.split("\n")
     for count in range(min(_MAX_ENDING_LINES, len(lines) - 1), 0, -1):
@@ -235,7 +235,7 @@ def text_of_html(text: str, *, is_mail: bool = True) -> str:
     return ""
 
 
-class _TextOfHtml(MarkupReader):
+class _TextOfHtml(HtmlReader):
     """Collects the text of HTML; includes quoted parts only if `is_whole`."""
 
     def __init__(self, *, is_whole: bool, is_mail: bool) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from bot.imports.columns import guess_columns, is_enough, plain_name
+from bot.imports.columns import are_enough_columns, guess_columns, normalize_heading
 from bot.rows import Problem
 
 _Record = Mapping[str, object]
@@ -14,7 +14,7 @@ _KEYS: Final = frozenset(
         *("chat_messages", "rows"),
     )
 )
-# Names, as of `plain_name`, of keys with the number, letter or text of the right answer.
+# Names, as of `normalize_heading`, of keys with the number, letter or text of the right answer.
 _RIGHT_ANSWERS: Final = frozenset(
     ("correct", "label", "answeridx", "answerindex", "answerkey", "correctanswer", "correctidx")
 )
@@ -24,13 +24,13 @@ _ROWS_LOOKED_AT: Final = 40
 
 
 def is_nested(record: _Record) -> bool:
-    """Whether a record may contain rows for `unfold`, and is not a chat row itself."""
+    """Whether a record may contain rows for `unfold_rows`, and is not a chat row itself."""
     if "messages" in record:
         return False
     return not _KEYS.isdisjoint(record) or any(key.endswith(_RESPONSES) for key in record)
 
 
-def unfold(record: _Record) -> Iterator[object]:
+def unfold_rows(record: _Record) -> Iterator[object]:
     """Yields the rows in a record, or the record itself if it contains none."""
     if _KEYS.isdisjoint(record):
         yield _annotated_in_columns(record)
@@ -58,7 +58,7 @@ def rows_by_column(value: _Record) -> list[object] | None:
     if isinstance(columns, list) and isinstance(data, list) and "index" in value:
         names = [str(name) for name in columns]
         return [dict(zip(names, row, strict=False)) for row in data if isinstance(row, list)]
-    if is_enough(guess_columns(list(value))):
+    if are_enough_columns(guess_columns(list(value))):
         lists = [each for each in value.values() if isinstance(each, list) and _are_plain(each)]
         if len(lists) == len(value) and len({len(each) for each in lists}) == 1:
             return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
@@ -67,7 +67,10 @@ def rows_by_column(value: _Record) -> list[object] | None:
     rows = _objects(value.values())
     if rows and len(rows) == len(value):
         first = rows[:_ROWS_LOOKED_AT]
-        if all(_are_plain(row.values()) and is_enough(guess_columns(list(row))) for row in first):
+        if all(
+            _are_plain(row.values()) and are_enough_columns(guess_columns(list(row)))
+            for row in first
+        ):
             return list(rows)
     return None
 
@@ -133,7 +136,7 @@ def _with_first_answer(record: _Record) -> _Record:
     texts = answers.get("text") if isinstance(answers, Mapping) else answers
     choices = texts if isinstance(texts, list) else [texts] if isinstance(texts, str) else []
     options = [each.get("text", "") if isinstance(each, Mapping) else each for each in choices]
-    named = [value for key, value in record.items() if plain_name(key) in _RIGHT_ANSWERS]
+    named = [value for key, value in record.items() if normalize_heading(key) in _RIGHT_ANSWERS]
     text = _choice(options, named[0]) if named and len(options) > 1 else (options or [""])[0]
     return {**{key: value for key, value in record.items() if key != "answers"}, "answer": text}
 

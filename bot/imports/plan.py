@@ -8,18 +8,18 @@ from itertools import islice
 from typing import IO, Final
 
 from bot.imports import columns as names
-from bot.imports.archives import Container, find_container
+from bot.imports.archives import FileFormat, detect_format
 from bot.imports.dataset_formats import (
     are_good_bad_labels,
-    is_good,
+    is_good_label,
     is_messages,
     is_openai_message,
     text_of_parts,
     unknown_message_keys,
 )
-from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_blocks
+from bot.imports.encodings import ENCODINGS, Encoding, detect_encodings, utf8_blocks
 from bot.imports.faq_documents import BROKEN_DOCUMENT
-from bot.imports.json_tickets import is_json_ticket, is_timed
+from bot.imports.json_tickets import is_json_ticket, is_timed_message
 from bot.imports.json_values import WRAPPERS
 from bot.imports.mail_text import is_html
 from bot.imports.nested_records import rows_by_column
@@ -27,8 +27,8 @@ from bot.imports.records import RecordFormat, Syntax, read_cells, read_records
 from bot.imports.tables import SECOND, distinct_headings, has_parquet, open_workbook, shown_sheets
 from bot.imports.texts_without_rows import find_text_without_rows
 from bot.imports.tickets import is_help_desk, ticket_columns, unreadable_messages
-from bot.rows import Method, Problem, method_of
-from bot.rows.problems import kind_of
+from bot.rows import Method, Problem, detect_method
+from bot.rows.problems import json_type_name
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLED_ROWS: Final = 40
@@ -70,8 +70,8 @@ class ImportPlan:
     the column from 1. `unused` has the columns without a purpose. `is_sure` is False if something
     was guessed. `encodings` has all possible encodings, the chosen one first. For a workbook, the
     plan is of the first sheet that is read, `more_sheets` has the plans of the others that are
-    read, and `unread_sheets` the names of sheets that are not. If `are_mails`, quotes, greetings
-    and signatures are stripped from texts.
+    read, and `unread_sheets` the names of sheets that are not. If `strips_mail_parts`, quotes,
+    greetings and signatures are stripped from texts.
     """
 
     layout: Layout
@@ -82,7 +82,7 @@ class ImportPlan:
     encodings: tuple[Encoding, ...] = ()
     is_sure: bool = True
     headings: tuple[str, ...] = ()
-    are_mails: bool = False
+    strips_mail_parts: bool = False
     more_sheets: tuple["ImportPlan", ...] = ()
     unread_sheets: tuple[str, ...] = ()
 
@@ -99,20 +99,20 @@ def plan_import(
 ) -> ImportPlan | Problem:
     """Returns the plan for an unpacked file by its content and name, or why it cannot be read."""
     options = options or ImportOptions()
-    container = find_container(file)
+    container = detect_format(file)
     if isinstance(container, Problem):
         return container
-    if container is Container.WORKBOOK:
+    if container is FileFormat.WORKBOOK:
         return _plan_workbook(file, options)
-    if container is Container.PARQUET:
+    if container is FileFormat.PARQUET:
         return _plan_parquet(file, options)
-    if container is Container.DOCUMENT:
+    if container is FileFormat.DOCUMENT:
         return _plan_document(file, "utf-8", options)
     if options.encoding and options.encoding not in (*ENCODINGS, "utf-8"):
         choices = ", ".join((*ENCODINGS, "utf-8"))
         return Problem(0, "encoding_unknown", {"encoding": options.encoding[:40], "known": choices})
-    encodings = (Encoding(options.encoding),) if options.encoding else find_encodings(file)
-    suffix = "html" if container is Container.PAGE else name.lower().rpartition(".")[2]
+    encodings = (Encoding(options.encoding),) if options.encoding else detect_encodings(file)
+    suffix = "html" if container is FileFormat.PAGE else name.lower().rpartition(".")[2]
     plan = _plan_text(
         file, suffix if "." in name or suffix == "html" else "", encodings[0].name, options
     )
@@ -227,7 +227,7 @@ def _plan_records(
         first = values[0]
         if isinstance(first, Problem):
             return first
-        return Problem(1, "row_not_object", {"kind": kind_of(first)})
+        return Problem(1, "row_not_object", {"kind": json_type_name(first)})
     return _plan_objects(objects, source, options)
 
 
@@ -236,7 +236,7 @@ def _plan_objects(
 ) -> ImportPlan | Problem:
     headings = list(dict.fromkeys(str(key) for record in objects for key in record))
     values = {name: [record.get(name) for record in objects] for name in headings}
-    by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
+    by_name = {names.normalize_heading(heading): heading for heading in reversed(headings)}
     plan = None
     if not options.columns and not {"chosen", "rejected"} <= by_name.keys():
         if not source.is_table and is_json_ticket(objects[0]) and not _is_chat(objects[0]):
@@ -247,7 +247,9 @@ def _plan_objects(
 
 def _is_chat(row: Mapping[str, object]) -> bool:
     """Whether the messages of a row are of a chat, and not of a help desk."""
-    return any(is_messages(row.get(key)) and not is_timed(row.get(key)) for key in _CONVERSATIONS)
+    return any(
+        is_messages(row.get(key)) and not is_timed_message(row.get(key)) for key in _CONVERSATIONS
+    )
 
 
 def _published_shape(
@@ -257,10 +259,10 @@ def _published_shape(
     source: RecordFormat,
 ) -> ImportPlan | None:
     """Plans rows that are in a format of published datasets; None for all others."""
-    if method_of(first) is Method.DPO and not _has_texts(first):
+    if detect_method(first) is Method.DPO and not _has_texts(first):
         return ImportPlan(Layout.DPO, Method.DPO, {}, source)
     columns = _label_column(values) | _system_column(by_name, values)
-    if method_of(first) is Method.SUPERVISED and isinstance(first["messages"], list):
+    if detect_method(first) is Method.SUPERVISED and isinstance(first["messages"], list):
         messages = [m for m in first["messages"] if isinstance(m, Mapping)]
         is_chat = all("from" not in m and is_openai_message(m) for m in messages)
         if is_chat and "system" not in columns:
@@ -295,7 +297,7 @@ def _of_messages(
 def _system_column(
     by_name: Mapping[str, str], values: Mapping[str, Sequence[object]]
 ) -> dict[str, str]:
-    named = (by_name[name] for name in names.SYNONYMS["system"] if name in by_name)
+    named = (by_name[name] for name in names.COLUMN_SYNONYMS["system"] if name in by_name)
     texts = [heading for heading in named if any(map(_is_system_text, values[heading]))]
     return {"system": texts[0]} if texts else {}
 
@@ -310,12 +312,12 @@ def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
     In a column with another name than “label”, numbers count only if both kinds occur.
     """
     for heading, seen in values.items():
-        name = names.plain_name(heading)
+        name = names.normalize_heading(heading)
         if name not in _LABELS or not are_good_bad_labels(seen):
             continue
         # The first rows of a column of star ratings may all have the same number.
         is_number = any(str(value).strip()[:1].isdigit() for value in seen)
-        has_both = len({is_good(value) for value in seen if value not in (None, "")}) == 2
+        has_both = len({is_good_label(value) for value in seen if value not in (None, "")}) == 2
         if name == "label" or has_both or not is_number:
             return {"label": heading}
     return {}
@@ -323,7 +325,7 @@ def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
 
 def _is_plain_label(columns: Mapping[str, str]) -> bool:
     """Whether the column of labels is named “label” or missing, so that nothing was guessed."""
-    return names.plain_name(columns.get("label", "label")) == "label"
+    return names.normalize_heading(columns.get("label", "label")) == "label"
 
 
 def _has_texts(row: Mapping[str, object]) -> bool:
@@ -346,12 +348,12 @@ def _plan_columns(
     if unreadable is not None:
         return unreadable
     columns = names.guess_columns(headings, values)
-    if names.is_preference(columns) and "question" not in columns:
+    if names.are_preference_columns(columns) and "question" not in columns:
         columns = {purpose: columns[purpose] for purpose in ("preferred", "rejected")}
-        chats = [name for name in headings if names.plain_name(name) in _CONVERSATIONS[1:]]
+        chats = [name for name in headings if names.normalize_heading(name) in _CONVERSATIONS[1:]]
         if chats and any(map(is_messages, values[chats[0]])):
             columns["question"] = chats[0]
-    elif not names.is_enough(columns):
+    elif not names.are_enough_columns(columns):
         tickets = ticket_columns(headings, values)
         if tickets:
             return _with_columns(Layout.TICKETS, tickets, headings, source, is_sure=False)
@@ -359,14 +361,14 @@ def _plan_columns(
         code = "columns_unknown" if source.is_table else "row_unknown"
         line = 1 if source.is_table else 0
         return UnknownColumns(line, code, {"columns": listed}, tuple(headings))
-    is_sure = names.are_exact(columns) and _have_no_seconds(columns, headings)
+    is_sure = names.are_exact_headings(columns) and _have_no_seconds(columns, headings)
     if "answer" in columns:
         label = _label_column(values)
         is_sure = is_sure and _is_plain_label(label)
         columns |= label
     plan = _with_columns(Layout.COLUMNS, columns, headings, source, is_sure=is_sure)
-    are_mails = source.is_table and (is_help_desk(headings) or _is_marked_up(columns, values))
-    return replace(plan, are_mails=True, is_sure=False) if are_mails else plan
+    has_mails = source.is_table and (is_help_desk(headings) or _is_marked_up(columns, values))
+    return replace(plan, strips_mail_parts=True, is_sure=False) if has_mails else plan
 
 
 def _numbered_columns(
@@ -397,10 +399,10 @@ def _is_marked_up(columns: Mapping[str, str], values: Mapping[str, Sequence[obje
 def _plan_named_columns(
     headings: list[str], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
-    by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
+    by_name = {names.normalize_heading(heading): heading for heading in reversed(headings)}
     columns: dict[str, str] = {}
     for purpose, named in options.columns.items():
-        heading = named if named in headings else by_name.get(names.plain_name(named))
+        heading = named if named in headings else by_name.get(names.normalize_heading(named))
         if heading is None:
             details = {"column": named[:40], "columns": _listed(headings)}
             return Problem(0, "column_not_there", details)
@@ -409,7 +411,7 @@ def _plan_named_columns(
         return _with_columns(Layout.TICKETS, columns, headings, source)
     if "messages" in columns:
         return _with_columns(Layout.CONVERSATION, columns, headings, source)
-    if not names.is_enough(columns) and not names.is_preference(columns):
+    if not names.are_enough_columns(columns) and not names.are_preference_columns(columns):
         return Problem(0, "columns_unknown", {"columns": _listed(headings)})
     return _with_columns(Layout.COLUMNS, columns, headings, source)
 
@@ -422,7 +424,7 @@ def _with_columns(
     *,
     is_sure: bool = True,
 ) -> ImportPlan:
-    method = Method.DPO if names.is_preference(columns) else Method.SUPERVISED
+    method = Method.DPO if names.are_preference_columns(columns) else Method.SUPERVISED
     unused = tuple(name for name in headings if name not in columns.values())
     fields = (layout, method, columns, source, unused)
     return ImportPlan(*fields, is_sure=is_sure, headings=tuple(headings))
@@ -561,7 +563,7 @@ def _plan_other_of_two(
     if len(columns) != 1 or not columns.keys() <= {"question", "answer"}:
         return None
     other = next(heading for heading in headings if heading not in columns.values())
-    if not names.holds_text(other, values[other]):
+    if not names.column_holds_text(other, values[other]):
         return None
     columns["answer" if "question" in columns else "question"] = other
     return _with_columns(Layout.COLUMNS, columns, headings, source, is_sure=False)
@@ -573,7 +575,9 @@ def _plan_pairs(rows: list[list[str]], source: RecordFormat) -> ImportPlan | Non
         return None
     is_header = any(names.is_metadata_heading(cell) and len(cell.split()) < 3 for cell in rows[0])
     has_text = all(
-        names.holds_text("", [row[n] for row in part]) for n in (0, 1) for part in (rows, rows[1:])
+        names.column_holds_text("", [row[n] for row in part])
+        for n in (0, 1)
+        for part in (rows, rows[1:])
     )
     if is_header or not has_text:
         return None

@@ -8,14 +8,14 @@ from typing import IO
 from bot.imports.encodings import utf8_blocks
 from bot.imports.faq_documents import read_document
 from bot.imports.json_values import read_values
-from bot.imports.nested_records import is_nested, unfold
+from bot.imports.nested_records import is_nested, unfold_rows
 from bot.imports.tables import (
     Cells,
     distinct_headings,
     named_cells,
     read_delimited,
     read_parquet,
-    read_workbook,
+    read_sheet,
 )
 from bot.rows import Problem, read_lines
 
@@ -83,7 +83,7 @@ def _numbered(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, obje
 def _unfolded(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
     for line, record in records:
         if isinstance(record, dict) and is_nested(record):
-            for row in unfold(record):
+            for row in unfold_rows(record):
                 yield line, replace(row, line=line) if isinstance(row, Problem) else row
         else:
             yield line, record
@@ -92,7 +92,7 @@ def _unfolded(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, obje
 def read_cells(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, Cells | Problem]]:
     """Yields the cells of each row of a table, including its header."""
     if source.syntax is Syntax.WORKBOOK:
-        yield from read_workbook(file, source.sheet)
+        yield from read_sheet(file, source.sheet)
         return
     if source.syntax is Syntax.DOCUMENT:
         yield from read_document(file, source.encoding)

@@ -70,7 +70,7 @@ def _problem_of(error: csv.Error, line: int) -> Problem:
     return Problem(line, "table_broken", {"what": str(error)})
 
 
-def read_workbook(file: IO[bytes], sheet: str) -> Iterator[tuple[int, Cells | Problem]]:
+def read_sheet(file: IO[bytes], sheet: str) -> Iterator[tuple[int, Cells | Problem]]:
     """Yields the cells of each row of a sheet of XLSX, XLSB, XLS or ODS as text."""
     book = open_workbook(file)
     if isinstance(book, Problem):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bot.imports.automatic_mail import is_automatic
+from bot.imports.automatic_mail import is_automatic_mail
 from bot.imports.columns import heading_words
 from bot.imports.mail_text import strip_quotes_and_signature, without_contact
 from bot.imports.name_lines import without_names
@@ -44,7 +44,7 @@ def _clean(value: object, column: str, people: frozenset[str], is_question: bool
     if split_transcript(value):
         raise RowRefused("cell_transcript", column=column)
     text = strip_quotes_and_signature(value, is_mail=False)
-    if is_automatic(text, is_customers=is_question):
+    if is_automatic_mail(text, is_customers=is_question):
         raise RowRefused("cell_automatic", column=column)
     return without_names(without_contact(text) if is_question else text, people, ())
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from bot.imports.automatic_mail import is_automatic
-from bot.imports.columns import heading_words, is_metadata_heading, plain_name
-from bot.imports.date_parsing import is_day_first, moment
+from bot.imports.automatic_mail import is_automatic_mail
+from bot.imports.columns import heading_words, is_metadata_heading, normalize_heading
+from bot.imports.date_parsing import is_day_first, parse_date
 from bot.imports.mail_text import (
     greeted_names,
     recurring_endings,
     strip_quotes_and_signature,
+    strip_recurring_ending,
     without_contact,
-    without_ending,
 )
 from bot.imports.name_lines import recurring_closings, without_names
 from bot.imports.transcripts import split_transcript
@@ -168,7 +168,7 @@ def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | 
 
 def unreadable_messages(headings: Sequence[str], values: Values) -> Problem | None:
     """Returns why a table of messages cannot be read, or None for any other table."""
-    plain = {plain_name(name): name for name in headings}
+    plain = {normalize_heading(name): name for name in headings}
     if {"messageid", "parentid", "role"} <= plain.keys():
         # https://huggingface.co/datasets/OpenAssistant/oasst1
         return Problem(0, "rows_of_tree", {"column": plain["parentid"]})
@@ -189,11 +189,11 @@ def _take_best_heading(
     named = [
         name
         for name in free
-        if plain_name(name) in words
+        if normalize_heading(name) in words
         or words & set(heading_words(name))
-        or (endings and plain_name(name).endswith(endings))
+        or (endings and normalize_heading(name).endswith(endings))
     ]
-    best = max(named, key=lambda name: (fits(name), plain_name(name) in words), default=None)
+    best = max(named, key=lambda name: (fits(name), normalize_heading(name) in words), default=None)
     if best is None or not fits(best):
         return None
     free.remove(best)
@@ -215,7 +215,7 @@ def _identifies(name: str, values: Sequence[object], *, is_spread: bool) -> floa
 def _has_both_sides(values: Values) -> Callable[[str], bool]:
     return lambda name: (
         {"user", "assistant"} <= {side_of(value, name) for value in values[name]}
-        and bool({plain_name(name), *heading_words(name)} & (_ROLES | _INCOMING | _OUTGOING))
+        and bool({normalize_heading(name), *heading_words(name)} & (_ROLES | _INCOMING | _OUTGOING))
     )
 
 
@@ -266,15 +266,17 @@ def is_discarded(value: object, column: str) -> bool:
 
 def is_help_desk(headings: Sequence[str]) -> bool:
     """Whether a table with a row for each ticket is of a help desk, so that its texts are mails."""
-    words = {word for name in headings for word in (*heading_words(name), plain_name(name))}
+    words = {word for name in headings for word in (*heading_words(name), normalize_heading(name))}
     return bool(words & _DESK_WORDS) or any(
-        plain_name(name).endswith(_GROUP_ENDINGS) for name in headings
+        normalize_heading(name).endswith(_GROUP_ENDINGS) for name in headings
     )
 
 
 def _moments(values: Sequence[object]) -> float:
     """Returns the number of different moments in a column."""
-    return len({str(value) for value in values if value not in (None, "") and moment(str(value))})
+    return len(
+        {str(value) for value in values if value not in (None, "") and parse_date(str(value))}
+    )
 
 
 def _marks(values: Sequence[object]) -> float:
@@ -320,7 +322,8 @@ def is_note(value: object, column: str) -> bool:
     words = _words(value)
     if words & _NOTES or (column == "visibility" and words & _STAFF):
         return True
-    says_public = "public" in heading_words(column) or plain_name(column).endswith(_SAYS_PUBLIC)
+    heading = normalize_heading(column)
+    says_public = "public" in heading_words(column) or heading.endswith(_SAYS_PUBLIC)
     return bool(words & (_TRUE | _FALSE)) and bool(words & _TRUE) is not says_public
 
 
@@ -354,7 +357,7 @@ class Ticket:
     def _add(self, time: str, author: str, side: str | None, text: str, name: str) -> None:
         own_text = strip_quotes_and_signature(text)
         own_text = without_contact(own_text) if side == "user" else own_text
-        if own_text and not is_automatic(own_text, is_customers=side == "user"):
+        if own_text and not is_automatic_mail(own_text, is_customers=side == "user"):
             self.names |= greeted_names(text)
             self.people |= {name} - {""}
             self.messages.append((time, author, side, own_text))
@@ -434,7 +437,7 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
             message for message in ticket.messages if not (has_people and message[2] == "bot")
         ]
         ticket.messages = sorted(
-            messages, key=lambda message: moment(message[0], day_first=day_first)
+            messages, key=lambda message: parse_date(message[0], day_first=day_first)
         )
     tickets_by_author: Counter[str] = Counter()
     first: Counter[str] = Counter()
@@ -453,14 +456,16 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
 
 
 def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
-    """Removes names, signatures without a closing, notices with a number, and “one moment”."""
+    """Removes names, signatures without a closing, notices with a number, and “one parse_date”."""
     closings = recurring_closings(
         (text, ticket.people) for ticket in tickets.values() for *_, text in ticket.messages
     )
     _replace_texts(tickets, lambda ticket, text: without_names(text, ticket.people, closings))
     texts = (text for t in tickets.values() for _, _, side, text in t.messages if side != "user")
     endings = recurring_endings(texts)
-    _replace_texts(tickets, lambda ticket, text: without_ending(text, ticket.names, endings))
+    _replace_texts(
+        tickets, lambda ticket, text: strip_recurring_ending(text, ticket.names, endings)
+    )
     notices, holding = _numbered_notices(tickets), _holding_lines(tickets)
     for name, ticket in tickets.items():
         ticket.messages = [
@@ -494,7 +499,7 @@ def _numbered_notices(tickets: Mapping[str, Ticket]) -> frozenset[str]:
 
 
 def _holding_lines(tickets: Mapping[str, Ticket]) -> frozenset[str]:
-    """Returns short texts such as “one moment”, before which agents write different answers."""
+    """Returns short texts such as “one parse_date”, before which agents write different answers."""
     below: dict[str, set[int]] = {}
     for ticket in tickets.values():
         for (*_, side, text), (*_, next_side, next_text) in pairwise(ticket.messages):

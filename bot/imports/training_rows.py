@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from bot.imports import dataset_formats
-from bot.imports.good_bad_labels import read_labelled
+from bot.imports.good_bad_labels import pair_good_and_bad_answers
 from bot.imports.json_tickets import read_json_tickets
 from bot.imports.plan import ImportPlan, Layout
 from bot.imports.records import read_records
 from bot.imports.ticket_cells import clean_texts
 from bot.imports.tickets import read_tickets
-from bot.rows import Method, Problem, check_rows, method_of
-from bot.rows.problems import RowRefused, kind_of
+from bot.rows import Method, Problem, check_rows, detect_method
+from bot.rows.problems import RowRefused, json_type_name
 
 _MESSAGE_ROWS = ("messages", "tools", "functions", "parallel_tool_calls")
 
@@ -29,7 +29,10 @@ def read_import(
         return
     for sheet_plan in (plan, *plan.more_sheets):
         for line, row in _read_one(file, sheet_plan):
-            yield line, row.in_part(sheet_plan.source.sheet) if isinstance(row, Problem) else row
+            yield (
+                line,
+                row.in_file_part(sheet_plan.source.sheet) if isinstance(row, Problem) else row,
+            )
 
 
 def _read_one(
@@ -47,12 +50,12 @@ def _read_records(
 ) -> Iterator[tuple[int, dict[str, object] | Problem]]:
     records = _or_empty(read_records(file, plan.source))
     if "label" in plan.columns:
-        labelled = read_labelled(
+        labelled = pair_good_and_bad_answers(
             records, plan.columns["label"], lambda record, line: _row_from(record, plan, line)
         )
         for line, row in labelled:
             # A pair of a good and a bad answer is a preference row among chat rows.
-            yield from check_rows([(line, row)], method_of(row) or plan.method)
+            yield from check_rows([(line, row)], detect_method(row) or plan.method)
         return
     if plan.layout is Layout.TICKETS:
         rows = read_tickets(records, plan.columns)
@@ -88,11 +91,11 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
             return _conversation_row(record, plan.columns)
         if plan.method is Method.DPO:
             return _preference_row(record, plan.columns)
-        if plan.are_mails:
+        if plan.strips_mail_parts:
             record = {**record, **clean_texts(record, plan.columns)}
         return _chat_row(record, plan.columns)
     except RowRefused as refusal:
-        return refusal.at(line)
+        return refusal.to_problem(line)
 
 
 def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
@@ -158,7 +161,7 @@ def _text(record: Mapping[str, object], column: str) -> str:
     if text is None:
         raise RowRefused("cell_missing", column=column)
     if not isinstance(text, str):
-        raise RowRefused("cell_not_text", column=column, kind=kind_of(text))
+        raise RowRefused("cell_not_text", column=column, kind=json_type_name(text))
     if not text.strip():
         raise RowRefused("cell_empty", column=column)
     return text.strip()
@@ -172,5 +175,5 @@ def _optional(record: Mapping[str, object], columns: Mapping[str, str], purpose:
     if text is None:
         return ""
     if not isinstance(text, str):
-        raise RowRefused("cell_not_text", column=str(column), kind=kind_of(text))
+        raise RowRefused("cell_not_text", column=str(column), kind=json_type_name(text))
     return text.strip()

@@ -41,7 +41,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.replies import Button, Card, Drawn, Reply
 from bot.request import Request
-from bot.rows import text_tokens
+from bot.rows import estimate_text_tokens
 from bot.words import Words
 
 handlers = Handlers()
@@ -65,7 +65,7 @@ async def estimate_judging(request: Request, deps: Dependencies) -> Reply:
     if not assistant.judge_model or against is None:
         raise NotNow(problem=words("judge.none"))
     judge = _judge(assistant)
-    deps.hosts.paid(judge.host, request.workspace)
+    deps.hosts.get_paid(judge.host, request.workspace)
     counted = _pair_tokens(evaluation, against, assistant.judge_criteria, deps.store)
     pairs = {number: tokens async for number, tokens in counted}
     if not pairs:
@@ -223,7 +223,7 @@ async def _pair_tokens(
             both = judged_answers(by_question[question.number], against)
             messages = both and judge_prompt(question, both, criteria, is_swapped=False)
             if messages:
-                tokens = sum(text_tokens(message["content"]) for message in messages)
+                tokens = sum(estimate_text_tokens(message["content"]) for message in messages)
                 yield question.number, tokens
 
 

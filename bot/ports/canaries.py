@@ -14,14 +14,16 @@ class Canaries(Protocol):
         ...
 
     async def get(self, workspace: WorkspaceId, canary: CanaryId) -> Canary: ...
-    async def running_for(
+    async def find_running(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Canary | None: ...
-    async def all_running(self) -> Sequence[Canary]:
+    async def list_running(self) -> Sequence[Canary]:
         """Returns the running canaries of every workspace that is not closed."""
         ...
 
-    async def change(self, workspace: WorkspaceId, canary: CanaryId, **changes: object) -> bool:
+    async def update_if_running(
+        self, workspace: WorkspaceId, canary: CanaryId, **changes: object
+    ) -> bool:
         """Sets fields by name and returns True, only while the canary is running."""
         ...
 

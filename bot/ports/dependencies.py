@@ -17,7 +17,7 @@ from bot.pdf_docx_text import PdfDocxReader
 from bot.ports.engine_installation import LanguageEngine
 from bot.ports.form_links import Links
 from bot.ports.import_files import ImportFiles
-from bot.ports.metered_calls import Meter
+from bot.ports.metered_calls import TokenMeter
 from bot.ports.model_export import ModelExporter
 from bot.ports.model_hosts import Hosts
 from bot.ports.nearest_examples import NearestExamples
@@ -30,7 +30,7 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class Surfaces(Protocol):
-    def of(self, workspace: WorkspaceId) -> Surface:
+    def surface_of(self, workspace: WorkspaceId) -> Surface:
         """Returns the surface of a workspace. Raises PlaceClosed if its platform is off."""
         ...
 
@@ -49,7 +49,7 @@ class RunningAnswers(Protocol):
     """The answers in progress."""
 
     @property
-    def unstored(self) -> Mapping[MessageId, asyncio.Event]:
+    def events_until_stored(self) -> Mapping[MessageId, asyncio.Event]:
         """Messages of answers whose turn is not stored yet; each event is set when it is."""
         ...
 
@@ -57,7 +57,7 @@ class RunningAnswers(Protocol):
         """Registers the current task as the event's, so that the answer can be stopped."""
         ...
 
-    def find_by_name(self, name: str) -> RunningAnswer | None:
+    def find_by_message_or_event(self, name: str) -> RunningAnswer | None:
         """Returns an answer by the id of one of its messages or its question, or by event key."""
         ...
 
@@ -71,7 +71,7 @@ class TokenReservations(Protocol):
 
     def reserve(
         self, workspace: Workspace, user: UserId, day: date, *, expected: int, words: Words
-    ) -> AbstractAsyncContextManager[Meter]:
+    ) -> AbstractAsyncContextManager[TokenMeter]:
         """Waits until answers in progress leave enough of the day's tokens, and reserves them.
 
         On exit, also after an error, the tokens that the meter's calls really used are stored and
@@ -128,11 +128,11 @@ class App(Protocol):
         """
         ...
 
-    async def query(self, event: Event) -> Reply:
+    async def handle_read_only(self, event: Event) -> Reply:
         """Like `handle_for_page`, for a read-only event: not stored, no change is published."""
         ...
 
-    def watch(self, topic: str) -> AsyncIterator[str]:
+    def watch_changes(self, topic: str) -> AsyncIterator[str]:
         """Yields the names of changes under a topic (`room`, `notices`, `all`) from now on."""
         ...
 
@@ -140,7 +140,7 @@ class App(Protocol):
         """Whether no job runs in the workspace and every notice is delivered."""
         ...
 
-    async def has_closed(self, platform: str) -> bool:
+    async def has_closed_workspace(self, platform: str) -> bool:
         """Whether a workspace of the platform is closed and not erased yet."""
         ...
 

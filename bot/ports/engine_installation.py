@@ -66,7 +66,7 @@ class LanguageEngine(Protocol):
         """Returns what `start` would install."""
         ...
 
-    def models(self) -> Sequence[InstalledModel]:
+    def installed_models(self) -> Sequence[InstalledModel]:
         """Returns the installed base models; none before the engine is installed."""
         ...
 
@@ -86,18 +86,18 @@ class LanguageEngine(Protocol):
         """
         ...
 
-    def progress(self) -> InstallProgress | None:
+    def install_progress(self) -> InstallProgress | None:
         """Returns the progress; None if no installation runs in this process."""
         ...
 
-    def last_failure(self) -> AttuneError | None:
+    def last_install_error(self) -> AttuneError | None:
         """Returns why the last installation or the last start of the engine failed, or None."""
         ...
 
-    def start(self) -> None:
+    def start_install(self) -> None:
         """Starts an installation in the background. Raises InstallRunning if one runs already."""
         ...
 
-    async def cancel(self) -> None:
+    async def cancel_install(self) -> None:
         """Cancels the installation; downloaded files are kept for the next one."""
         ...

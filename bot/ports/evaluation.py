@@ -45,16 +45,18 @@ class Evaluations(Runs[Evaluation], Protocol):
         """Returns confirmed evaluations, newest first."""
         ...
 
-    async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
+    async def find_started_by_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         """Returns the evaluation that was started when the job ended."""
         ...
 
-    async def with_key(self, workspace: WorkspaceId, idempotency_key: str) -> Evaluation | None:
+    async def find_by_idempotency_key(
+        self, workspace: WorkspaceId, idempotency_key: str
+    ) -> Evaluation | None:
         """Returns the evaluation with this idempotency key, in any state."""
         ...
 
-    async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]: ...
-    async def put_questions(
+    async def list_open_in_workspace(self, workspace: WorkspaceId) -> Sequence[Evaluation]: ...
+    async def replace_questions(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
@@ -90,13 +92,13 @@ class Evaluations(Runs[Evaluation], Protocol):
         """Records, before the requests are sent, that a contender is asked these questions."""
         ...
 
-    async def withdraw_call(
+    async def unmark_asked(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
     ) -> None:
         """Removes the record of a request that was certainly not sent; it may be sent again."""
         ...
 
-    async def put(
+    async def put_answer(
         self, workspace: WorkspaceId, evaluation: EvaluationId, answer: EvaluationAnswer
     ) -> None:
         """Stores the outcome of a request."""
@@ -119,20 +121,20 @@ class Evaluations(Runs[Evaluation], Protocol):
         """Returns the answers with `after` < number <= `until`, by number and contender."""
         ...
 
-    async def list_ordered(
+    async def questions_with_answers(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
         order: QuestionOrder,
         *,
-        against: int = 0,
-        first: int = 0,
+        compared_contender: int = 0,
+        offset: int = 0,
         limit: int = 20,
     ) -> Sequence[tuple[EvaluationQuestion, Sequence[EvaluationAnswer]]]:
-        """Returns questions from position `first` of an order, each with answers by contender.
+        """Returns questions from position `offset` of an order, each with answers by contender.
 
-        `against` is the contender whose scores are compared with the new model's. A question
-        without both scores comes last; one without any answer is returned only by number.
+        The scores of `compared_contender` are compared with the new model's. A question without
+        both scores comes last; one without any answer is returned only by number.
         """
         ...
 
@@ -144,7 +146,7 @@ class Evaluations(Runs[Evaluation], Protocol):
 class EvaluationGaps(PaidCalls[GapQuestion], Protocol):
     """Questions that were not answered well and that evaluations ask their new models again."""
 
-    async def of_model(
+    async def list_by_model(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,
@@ -160,7 +162,9 @@ class EvaluationGaps(PaidCalls[GapQuestion], Protocol):
         """
         ...
 
-    async def refresh_waiting(self, workspace: WorkspaceId, evaluation: EvaluationId) -> None:
+    async def refresh_waiting_questions(
+        self, workspace: WorkspaceId, evaluation: EvaluationId
+    ) -> None:
         """Updates the waiting questions: sets the examples that were taught since the estimate.
 
         Deletes those that were dismissed or that another evaluation asked the same model.

@@ -48,7 +48,7 @@ class Examples(Protocol):
         ...
 
     async def get(self, workspace: WorkspaceId, example: ExampleId) -> Example: ...
-    async def by_source(
+    async def find_by_source(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Example | None:
         """Returns the oldest active example with this source message."""
@@ -67,7 +67,7 @@ class Examples(Protocol):
         """Returns a page of examples in `order`; `after` is the last id of the page before."""
         ...
 
-    async def ids(
+    async def list_ids(
         self,
         workspace: WorkspaceId,
         filters: ExampleFilter,
@@ -82,10 +82,10 @@ class Examples(Protocol):
         ...
 
     async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int: ...
-    async def revise(
+    async def add_revision(
         self, workspace: WorkspaceId, example: ExampleId, row: Row, editor: UserId, *, at: datetime
     ) -> Example: ...
-    async def keep_private_text(
+    async def allow_private_text(
         self, workspace: WorkspaceId, example: ExampleId, *, at: datetime
     ) -> None:
         """Allows the example's private text, until a revision adds other private text."""
@@ -135,7 +135,7 @@ class Examples(Protocol):
         """Appends a tag to examples that do not have it."""
         ...
 
-    async def hold_out(
+    async def set_held_out(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
     ) -> None:
         """Marks examples as held out or not; synthetic examples are never held out.
@@ -144,7 +144,7 @@ class Examples(Protocol):
         """
         ...
 
-    async def by_author(
+    async def list_ids_by_author(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
     ) -> Sequence[ExampleId]:
         """Returns the ids of a person's examples, oldest first."""
@@ -163,7 +163,7 @@ class Examples(Protocol):
         """Returns the current revision of each trainable example."""
         ...
 
-    def trainable(
+    def iterate_trainable(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,
@@ -188,7 +188,7 @@ class Examples(Protocol):
 
 
 class ExampleCards(Protocol):
-    async def put(
+    async def put_card(
         self,
         workspace: WorkspaceId,
         place: Place,
@@ -211,16 +211,16 @@ class ExampleCards(Protocol):
 class ExampleMessages(Protocol):
     """The source messages of examples in any state, and the users who marked the examples."""
 
-    async def add(
+    async def add_messages(
         self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[ExampleSource]
     ) -> None: ...
-    async def examples(
+    async def example_ids_of_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Sequence[ExampleId]:
         """Returns examples with text of any of the messages; erased examples are not known."""
         ...
 
-    async def examples_in(
+    async def example_ids_in_channel(
         self,
         workspace: WorkspaceId,
         channel: ChannelId,
@@ -237,7 +237,11 @@ class ExampleMessages(Protocol):
         """Returns the source messages of one example."""
         ...
 
-    async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None: ...
-    async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
+    async def add_marker(
+        self, workspace: WorkspaceId, example: ExampleId, user: UserId
+    ) -> None: ...
+    async def remove_marker(
+        self, workspace: WorkspaceId, example: ExampleId, user: UserId
+    ) -> int | None:
         """Removes a user's mark; returns how many marks remain, None if there was none."""
         ...

@@ -25,22 +25,22 @@ class PendingImport:
 class ImportFiles(Protocol):
     """Storage of uploaded files; each is deleted after a day at the latest."""
 
-    async def keep(self, pending: PendingImport, blocks: AsyncIterator[bytes]) -> None:
+    async def store_file(self, pending: PendingImport, blocks: AsyncIterator[bytes]) -> None:
         """Stores a file; replaces an earlier one with the same key."""
         ...
 
-    async def change(self, pending: PendingImport) -> None:
+    async def update_choices(self, pending: PendingImport) -> None:
         """Replaces the stored columns and encoding of a file."""
         ...
 
-    async def find(self, workspace: WorkspaceId, key: str) -> PendingImport | None:
+    async def find_pending(self, workspace: WorkspaceId, key: str) -> PendingImport | None:
         """Returns a file's entry; None if it is deleted or of another workspace."""
         ...
 
-    async def open(self, key: str) -> IO[bytes]:
+    async def open_file(self, key: str) -> IO[bytes]:
         """Opens a file that `find` has returned; the caller closes it."""
         ...
 
-    async def delete(self, key: str) -> None:
+    async def delete_file(self, key: str) -> None:
         """Deletes a file, if it exists."""
         ...

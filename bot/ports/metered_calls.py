@@ -11,7 +11,7 @@ from time import perf_counter
 from bot.domain import HostName, IncompleteReason, ModelName, Sampling
 from bot.errors import AnswerCut, AnswerFiltered, EmptyAnswer, HostError, HostTimeout
 from bot.ports.model_hosts import Delta, PaidHost, Usage
-from bot.rows import text_tokens, tokens_of
+from bot.rows import estimate_message_tokens, estimate_text_tokens
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +29,7 @@ class Answer:
     has_begun: bool = False
     _asked_at: float = field(default_factory=perf_counter)
 
-    def add(self, delta: Delta) -> None:
+    def add_delta(self, delta: Delta) -> None:
         self.has_begun = True
         if delta.text and not self.text:
             self.first_text_seconds = perf_counter() - self._asked_at
@@ -47,11 +47,13 @@ class _Call:
     @property
     def usage(self) -> Usage:
         """The host's usage; an estimate if the host sent none or the call was interrupted."""
-        estimate = Usage(tokens_of(self.messages), text_tokens(self.answer.text))
+        estimate = Usage(
+            estimate_message_tokens(self.messages), estimate_text_tokens(self.answer.text)
+        )
         return self.answer.usage or estimate
 
 
-class Meter:
+class TokenMeter:
     """Makes the calls of one reservation and counts their tokens.
 
     Only a call that failed at the host before its first piece costs nothing.
@@ -82,7 +84,7 @@ class Meter:
         try:
             async with aclosing(stream) as deltas:
                 async for delta in deltas:
-                    call.answer.add(delta)
+                    call.answer.add_delta(delta)
                     yield delta
         except HostError as error:
             if not (call.answer.has_begun or isinstance(error, EmptyAnswer)):
@@ -100,12 +102,12 @@ async def read_answer(
     try:
         async with asyncio.timeout(seconds), aclosing(deltas):
             async for delta in deltas:
-                answer.add(delta)
+                answer.add_delta(delta)
     except TimeoutError:
         raise HostTimeout(host=host) from None
 
 
-def require_whole(answer: Answer, *, host: HostName) -> None:
+def require_complete(answer: Answer, *, host: HostName) -> None:
     """Raises AnswerCut, AnswerFiltered or EmptyAnswer if an answer is not complete."""
     if answer.incomplete_reason is IncompleteReason.FILTER:
         raise AnswerFiltered(host=host)

@@ -22,7 +22,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import HostError
-from bot.rows import Count, Method
+from bot.rows import Method, TokenCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Price:
 class Serving(StrEnum):
     """How the model of a finished job is deployed: automatically, through the API, or by hand."""
 
-    AT_ONCE = "at_once"
-    BY_CALL = "by_call"
-    BY_HAND = "by_hand"
+    READY_WHEN_TRAINED = "at_once"
+    DEPLOYED_BY_API = "by_call"
+    DEPLOYED_BY_PERSON = "by_hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class HostProfile:
     takes_reasoning: bool = False
     takes_validation: bool = True
     sees: tuple[str, ...] = ()
-    serving: Serving = Serving.AT_ONCE
+    serving: Serving = Serving.READY_WHEN_TRAINED
     serving_page: str = ""
     idle_days: int | None = None
     closes_on: date | None = None
@@ -203,7 +203,7 @@ class RemoteDeployment:
 class HostCheck:
     """Result of checking a reachable host: number of models, and why it refuses training."""
 
-    models: int
+    model_count: int
     refusal: HostError | None = None
 
 
@@ -220,17 +220,17 @@ class Host(Protocol):
     @property
     def bases(self) -> Sequence[ModelName]: ...
     @property
-    def tokenizer(self) -> Count | None:
+    def tokenizer(self) -> TokenCounter | None:
         """Counts the tokens of a text as the host's models do; None if that is not known."""
         ...
 
     def price(self, base: ModelName) -> Price: ...
 
-    async def check(self) -> HostCheck:
+    async def check_access(self) -> HostCheck:
         """Sends free requests to the host's chat and training APIs."""
         ...
 
-    async def check_training(self, base: ModelName) -> None:
+    async def check_training_access(self, base: ModelName) -> None:
         """Checks, before an upload, whether the host will train a base model.
 
         Raises TrainingClosed for an account that may not train, TrainsNothing and TuningGone for
@@ -256,7 +256,7 @@ class Host(Protocol):
     async def cancel_job(self, job: str) -> RemoteJob: ...
     async def pause_job(self, job: str) -> RemoteJob: ...
     async def resume_job(self, job: str) -> RemoteJob: ...
-    async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
+    async def job_events(self, job: str, seen_ids: frozenset[str]) -> Sequence[JobEvent]:
         """Returns the events whose ids are not in `seen`, oldest first, without duplicates."""
         ...
 
@@ -267,7 +267,7 @@ class Host(Protocol):
     async def undeploy(self, name: ModelName) -> None: ...
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]: ...
     async def models(self) -> Sequence[RemoteModel]: ...
-    async def takes_pictures(self, model: ModelName) -> bool:
+    async def accepts_images(self, model: ModelName) -> bool:
         """Whether a model accepts images, by the profile or the host's list; False if unknown."""
         ...
 
@@ -300,7 +300,7 @@ class PaidHost(Host, Protocol):
         """Creates a job without retries: the caller first looks whether it exists."""
         ...
 
-    async def serve(
+    async def deploy(
         self, job: str, model: ModelName, *, base: ModelName, name: str
     ) -> ModelName | None:
         """Returns the model name for requests to a job's model; None while it is not ready.
@@ -319,11 +319,11 @@ class Hosts(Protocol):
         """Raises NotFound for a name that is not configured."""
         ...
 
-    def paid(self, name: HostName, workspace: Workspace) -> PaidHost:
+    def get_paid(self, name: HostName, workspace: Workspace) -> PaidHost:
         """Returns a host for paid requests of a workspace. Raises NotFound and HostNotAllowed."""
         ...
 
-    def usable(self, workspace: Workspace) -> Sequence[HostName]:
+    def usable_names(self, workspace: Workspace) -> Sequence[HostName]:
         """Returns the names of the hosts that `paid` allows; the sandbox is always among them."""
         ...
 

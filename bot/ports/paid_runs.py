@@ -48,7 +48,7 @@ class Runs(Protocol[Priced]):
     """Stored runs of one kind, each priced before it is confirmed."""
 
     async def get(self, workspace: WorkspaceId, run: int) -> Priced: ...
-    async def change(
+    async def update_if(
         self,
         workspace: WorkspaceId,
         run: int,
@@ -59,11 +59,11 @@ class Runs(Protocol[Priced]):
         """Sets fields by name and returns True, only if the state is one of `when`."""
         ...
 
-    async def decline(self, workspace: WorkspaceId, run: int) -> bool:
+    async def delete_estimate(self, workspace: WorkspaceId, run: int) -> bool:
         """Deletes an estimate and returns True; False if the run was confirmed."""
         ...
 
-    async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_old_estimates(self, at: datetime, *, limit: int = 500) -> int:
         """Deletes estimates from before `at` that were never confirmed; returns how many."""
         ...
 
@@ -86,7 +86,9 @@ class PaidCalls(Protocol[Call]):
         """Stores calls; a call that is stored already is left unchanged."""
         ...
 
-    async def claim(self, workspace: WorkspaceId, run: int, *, limit: int) -> Sequence[Call]:
+    async def claim_waiting(
+        self, workspace: WorkspaceId, run: int, *, limit: int
+    ) -> Sequence[Call]:
         """Marks the next waiting calls as asked and returns them."""
         ...
 
@@ -98,7 +100,7 @@ class PaidCalls(Protocol[Call]):
         """Marks asked calls as lost."""
         ...
 
-    async def counts(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
+    async def count_by_state(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
         """Returns the number of calls by state; a missing state has no calls."""
         ...
 
@@ -122,7 +124,7 @@ class Judgings(PaidRuns[Judging, JudgedPair], Protocol):
 class SyntheticRuns(PaidRuns[SyntheticRun, SyntheticCall], Protocol):
     """Stored runs in which a model writes examples."""
 
-    async def with_proposals(
+    async def sources_with_proposals(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> frozenset[ExampleId]:
         """Returns the examples that are the source of an active synthetic example."""

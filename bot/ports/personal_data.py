@@ -8,20 +8,20 @@ from typing import Protocol
 
 from bot.domain import ExampleId, RoomMessage, UserId, WorkspaceId
 
-KeptCursor = tuple[int, tuple[object, ...]]
+PersonalRowCursor = tuple[int, tuple[object, ...]]
 """The number of a table, and the key of the last row read from it."""
-KEPT_FROM_THE_START: KeptCursor = (0, ())
+FIRST_ROW_CURSOR: PersonalRowCursor = (0, ())
 
 
 class PersonalData(Protocol):
-    async def rows(
+    async def table_rows(
         self,
         workspace: WorkspaceId,
         user: UserId,
         *,
-        after: KeptCursor = KEPT_FROM_THE_START,
+        after: PersonalRowCursor = FIRST_ROW_CURSOR,
         limit: int = 500,
-    ) -> tuple[Sequence[tuple[str, Mapping[str, object]]], KeptCursor | None]:
+    ) -> tuple[Sequence[tuple[str, Mapping[str, object]]], PersonalRowCursor | None]:
         """Returns a page of (kind, fields) of rows about the person, and the next cursor.
 
         The cursor is None at the end.
@@ -35,7 +35,7 @@ class PersonalData(Protocol):
         ...
 
     async def example_count(self, workspace: WorkspaceId, user: UserId) -> int: ...
-    async def messages(
+    async def room_messages(
         self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = 500
     ) -> Sequence[RoomMessage]:
         """Returns the person's messages in the local workspace, by number."""
@@ -56,7 +56,7 @@ class PersonalData(Protocol):
         """Returns examples with a revision by the person, by id."""
         ...
 
-    async def take_back(
+    async def revert_revisions_by(
         self, workspace: WorkspaceId, edited: Sequence[ExampleId], user: UserId, *, at: datetime
     ) -> Sequence[ExampleId]:
         """Erases the text of the person's revisions and restores the revisions before them.
@@ -66,7 +66,7 @@ class PersonalData(Protocol):
         """
         ...
 
-    async def forget(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
+    async def forget_person(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
         """Deletes the person's roles, given consent, marks and reactions, and their id elsewhere.
 
         Returns how many rows changed; 0 once nothing is left. Token counts and audit entries
@@ -74,13 +74,13 @@ class PersonalData(Protocol):
         """
         ...
 
-    async def forget_messages(
+    async def forget_room_messages(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
     ) -> int:
         """Erases the person's messages in the local workspace and the answers; returns how many."""
         ...
 
-    async def forget_quotes(
+    async def forget_messages_quoting(
         self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = 500
     ) -> int | None:
         """Erases the bot's messages in the local workspace that contain one of `quotes`.

@@ -10,10 +10,10 @@ from bot.domain import AssistantId, ExampleId, Review, ReviewKind, UserId, Works
 
 
 class Reviews(Protocol):
-    async def put(
+    async def put_reviews(
         self,
         workspace: WorkspaceId,
-        numbers: Sequence[ExampleId],
+        example_ids: Sequence[ExampleId],
         user: UserId,
         kind: ReviewKind,
         *,
@@ -27,21 +27,23 @@ class Reviews(Protocol):
         """
         ...
 
-    async def take_back(
+    async def delete_review(
         self, workspace: WorkspaceId, example: ExampleId, user: UserId, kind: ReviewKind
     ) -> bool:
         """Deletes the person's review of that sort; returns whether there was one."""
         ...
 
     async def unassign(self, workspace: WorkspaceId, example: ExampleId) -> None: ...
-    async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Review]:
+    async def list_for_example(
+        self, workspace: WorkspaceId, example: ExampleId
+    ) -> Sequence[Review]:
         """Returns the reviews of all revisions, by person."""
         ...
 
     async def agreed_examples(
         self,
         workspace: WorkspaceId,
-        numbers: Sequence[ExampleId],
+        example_ids: Sequence[ExampleId],
         kind: ReviewKind,
         *,
         needed: int,
@@ -49,7 +51,7 @@ class Reviews(Protocol):
         """Returns examples whose current revision has a review of `kind` by `needed` people."""
         ...
 
-    async def verdicts(
+    async def verdicts_by_person(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Sequence[Mapping[UserId, str]]:
         """Returns verdicts by person, one mapping for each revision with two or more verdicts."""

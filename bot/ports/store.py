@@ -15,7 +15,6 @@ from typing import Protocol
 from bot.domain import (
     Assistant,
     AssistantId,
-    Attachment,
     AuditEntry,
     Binding,
     ChannelId,
@@ -34,12 +33,10 @@ from bot.domain import (
     Place,
     PrivateReply,
     Role,
-    RoomMessage,
     Sources,
     Turn,
     TurnId,
     Undoable,
-    User,
     UserId,
     Vote,
     Workspace,
@@ -56,6 +53,7 @@ from bot.ports.paid_runs import Judgings as Judgings
 from bot.ports.paid_runs import SyntheticRuns as SyntheticRuns
 from bot.ports.personal_data import PersonalData as PersonalData
 from bot.ports.reviews import Reviews as Reviews
+from bot.ports.room import Room as Room
 from bot.ports.training import Deployments as Deployments
 from bot.ports.training import Jobs as Jobs
 from bot.ports.training import Models as Models
@@ -82,11 +80,11 @@ class Workspaces(Protocol):
         ...
 
     async def count(self) -> int: ...
-    async def list_removed(self) -> Sequence[Workspace]:
+    async def list_removed_or_closed(self) -> Sequence[Workspace]:
         """Returns the workspaces whose removal is reported, and the closed ones."""
         ...
 
-    async def report_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
+    async def record_reported_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
         """Stores when the platform first reported the app's removal; not in a closed workspace."""
         ...
 
@@ -105,9 +103,9 @@ class Workspaces(Protocol):
         self,
         workspace: WorkspaceId,
         *,
-        person: int | None,
-        whole: int | None,
-        training: float | None = None,
+        person_cap: int | None,
+        workspace_cap: int | None,
+        training_cap: float | None = None,
     ) -> None:
         """Sets caps in tokens a day and US dollars of training a month; None is no limit."""
         ...
@@ -121,17 +119,19 @@ class Workspaces(Protocol):
         ...
 
     async def set_retention(
-        self, workspace: WorkspaceId, *, everything: int | None, unapproved: int | None
+        self, workspace: WorkspaceId, *, keep_days: int | None, keep_unapproved_days: int | None
     ) -> None:
         """Sets after how many days all, or unapproved, examples are deleted; None is never."""
         ...
 
-    async def with_retention(self) -> Sequence[Workspace]:
+    async def list_with_retention(self) -> Sequence[Workspace]:
         """Returns the workspaces with a retention period."""
         ...
 
     async def rename(self, workspace: WorkspaceId, name: str) -> None: ...
-    async def erase_part(self, workspace: WorkspaceId, *, first: int = 0, limit: int = 500) -> int:
+    async def erase_part(
+        self, workspace: WorkspaceId, *, first_table: int = 0, limit: int = 500
+    ) -> int:
         """Deletes up to `limit` rows of the first table, from number `first`, that has any.
 
         Returns the number of that table, for the next call; -1 once no table has any.
@@ -145,42 +145,44 @@ class Roles(Protocol):
         self, workspace: WorkspaceId, user: UserId, grant: Grant | None
     ) -> None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]: ...
-    async def highest(self, workspace: WorkspaceId, groups: Sequence[UserId]) -> Role:
+    async def highest_group_role(self, workspace: WorkspaceId, groups: Sequence[UserId]) -> Role:
         """Returns the highest role granted to one of the groups, else `Role.STRANGER`."""
         ...
 
 
-EVERYWHERE = ChannelId("*")
+ALL_CHANNELS = ChannelId("*")
 """All channels, including direct messages."""
 
 
 class GuestChannels(Protocol):
     """The channels in which guests and people of another organisation may ask."""
 
-    async def put(self, workspace: WorkspaceId, channel: ChannelId, *, may_ask: bool) -> None: ...
+    async def set_may_ask(
+        self, workspace: WorkspaceId, channel: ChannelId, *, may_ask: bool
+    ) -> None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]: ...
     async def allows(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
         """Whether guests may ask in the channel, or everywhere."""
         ...
 
 
-class DirectChoices(Protocol):
+class DirectMessageChoices(Protocol):
     """Which workspace answers a person's direct messages, where several could."""
 
     async def chosen_workspace(self, platform: str, user: UserId) -> WorkspaceId | None: ...
-    async def ever_chosen(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
-        """Returns every workspace that the person ever chose, also after `leave`."""
+    async def ever_chosen_workspaces(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
+        """Returns every workspace that the person ever chose, also after `end_choice`."""
         ...
 
-    async def choose(self, workspace: WorkspaceId, user: UserId) -> None:
+    async def choose_workspace(self, workspace: WorkspaceId, user: UserId) -> None:
         """Stores a choice; replaces the earlier one on the same platform."""
         ...
 
-    async def leave(self, workspace: WorkspaceId, user: UserId) -> None:
-        """Ends the choice of a workspace; `ever_chosen` still returns it."""
+    async def end_choice(self, workspace: WorkspaceId, user: UserId) -> None:
+        """Ends the choice of a workspace; `ever_chosen_workspaces` still returns it."""
         ...
 
-    async def forget(self, workspace: WorkspaceId, user: UserId) -> None: ...
+    async def forget_person(self, workspace: WorkspaceId, user: UserId) -> None: ...
 
 
 class Assistants(Protocol):
@@ -199,8 +201,8 @@ class Assistants(Protocol):
         ...
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]: ...
-    async def of_workspaces(
-        self, numbers: Sequence[WorkspaceId]
+    async def list_with_deployments(
+        self, workspaces: Sequence[WorkspaceId]
     ) -> Sequence[tuple[Assistant, Deployment | None, Sequence[ChannelId]]]:
         """Returns all assistants of workspaces, each with its deployment and bound channels."""
         ...
@@ -225,25 +227,27 @@ class Turns(Protocol):
         """Stores a turn with a new id, or returns the one of the same event."""
         ...
 
-    async def change(self, workspace: WorkspaceId, turn: TurnId, **changes: object) -> None: ...
+    async def update_fields(
+        self, workspace: WorkspaceId, turn: TurnId, **changes: object
+    ) -> None: ...
     async def get(self, workspace: WorkspaceId, turn: TurnId) -> Turn: ...
-    async def many(
-        self, workspace: WorkspaceId, numbers: Sequence[TurnId]
+    async def get_many(
+        self, workspace: WorkspaceId, ids: Sequence[TurnId]
     ) -> Mapping[TurnId, Turn]:
         """Returns the existing turns with these ids."""
         ...
 
-    async def by_message(
+    async def by_reply_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None: ...
-    async def by_messages(
+    async def by_reply_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Mapping[MessageId, Turn]:
         """Returns the turns of these reply messages, oldest first."""
         ...
 
     async def by_event(self, workspace: WorkspaceId, event_key: str) -> Turn | None: ...
-    async def count_by(self, workspace: WorkspaceId, user: UserId) -> int: ...
+    async def count_by_asker(self, workspace: WorkspaceId, user: UserId) -> int: ...
     async def has_answered(self, workspace: WorkspaceId, model: ModelName) -> bool:
         """Whether a model has completed an answer to anybody."""
         ...
@@ -259,19 +263,19 @@ class Turns(Protocol):
         """Returns the turns with a person's questions, newest first."""
         ...
 
-    async def by_question(
+    async def by_question_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None:
         """Returns the turn whose question is this message."""
         ...
 
-    async def forget_messages(
+    async def forget_texts_of_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> int:
         """Erases the text of questions and replies in these messages; returns how many turns."""
         ...
 
-    async def forget_channel(
+    async def forget_texts_in_channel(
         self,
         workspace: WorkspaceId,
         channel: ChannelId,
@@ -285,15 +289,19 @@ class Turns(Protocol):
         """
         ...
 
-    async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
+    async def erase_by_asker(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
+    ) -> int:
         """Deletes the turns with a person's questions, and their votes; returns how many turns."""
         ...
 
-    async def erase_votes(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
+    async def erase_votes_of_user(
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
+    ) -> int:
         """Deletes a person's votes on any reply; returns how many."""
         ...
 
-    async def forget_before(
+    async def delete_before(
         self, at: datetime, *, workspace: WorkspaceId | None = None, limit: int = 500
     ) -> int:
         """Deletes turns from before `at`, oldest first; returns how many.
@@ -302,11 +310,11 @@ class Turns(Protocol):
         """
         ...
 
-    async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
+    async def put_vote(self, workspace: WorkspaceId, vote: Vote) -> None:
         """Stores a vote; replaces the person's earlier one, but its reason only by a new reason."""
         ...
 
-    async def unvote(
+    async def remove_vote(
         self, workspace: WorkspaceId, turn: TurnId, user: UserId, value: int
     ) -> None: ...
     async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]: ...
@@ -327,29 +335,29 @@ class Undoables(Protocol):
     async def add(self, workspace: WorkspaceId, new: Undoable) -> int: ...
     async def find(self, workspace: WorkspaceId, number: int) -> Undoable | None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[Undoable]: ...
-    async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
+    async def list_due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
         """Returns the actions of all workspaces past `due_at`, with this host (None: without)."""
         ...
 
-    async def next_due(self, host: HostName | None) -> datetime | None: ...
+    async def next_due_time(self, host: HostName | None) -> datetime | None: ...
     async def postpone(self, number: int, *, until: datetime) -> None:
         """Delays the next attempt and counts one; with an attempt the action cannot be undone."""
         ...
 
-    async def drop(self, number: int) -> None: ...
+    async def delete(self, number: int) -> None: ...
 
 
 class PrivateReplies(Protocol):
-    async def keep(self, workspace: WorkspaceId, new: PrivateReply) -> int:
+    async def add(self, workspace: WorkspaceId, reply: PrivateReply) -> int:
         """Stores a reply and returns its id, or the id of the reply to the same event."""
         ...
 
     async def find(self, workspace: WorkspaceId, number: int) -> PrivateReply | None: ...
-    async def forget(self, workspace: WorkspaceId) -> None:
+    async def delete_all(self, workspace: WorkspaceId) -> None:
         """Deletes all private replies of a workspace, because they may quote erased text."""
         ...
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_before(self, at: datetime, *, limit: int = 500) -> int:
         """Deletes replies from before `at`, of every workspace; returns how many."""
         ...
 
@@ -364,7 +372,7 @@ class Outbox(Protocol):
         subject: int | None = None,
         details: Mapping[str, object] | None = None,
         at: datetime,
-        once: bool = False,
+        only_if_new: bool = False,
         message: MessageId | None = None,
     ) -> None:
         """Stores a notice, or changes the one with this key; with `once` the latter is unchanged.
@@ -377,11 +385,11 @@ class Outbox(Protocol):
         """Returns the locale of the first of these notices that has one."""
         ...
 
-    async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
+    async def add_new(self, new: Sequence[NewNotice], *, at: datetime) -> None:
         """Stores notices whose keys are new, in one statement."""
         ...
 
-    async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
+    async def list_due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
         """Returns notices whose newest version is not delivered and that are due, oldest first."""
         ...
 
@@ -389,12 +397,12 @@ class Outbox(Protocol):
         self, notice: NoticeId, *, version: int, message: MessageId | None
     ) -> None: ...
     async def postpone(self, notice: NoticeId, *, until: datetime) -> None: ...
-    async def move(self, notice: NoticeId, to: Place) -> None:
+    async def move_to_place(self, notice: NoticeId, to: Place) -> None:
         """Delivers a notice in another place from now on, as a new message there."""
         ...
 
-    async def drop(self, notice: NoticeId) -> None: ...
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete(self, notice: NoticeId) -> None: ...
+    async def delete_delivered_before(self, at: datetime, *, limit: int = 500) -> int:
         """Deletes notices delivered before `at`, except about open jobs; returns how many."""
         ...
 
@@ -404,7 +412,7 @@ class Outbox(Protocol):
 
 
 class Inbox(Protocol):
-    async def receive(
+    async def add(
         self,
         workspace: WorkspaceId,
         key: str,
@@ -416,15 +424,15 @@ class Inbox(Protocol):
         """Stores an event; False if the event, or one of the same message, is stored already."""
         ...
 
-    async def begin(self, key: str) -> None:
+    async def mark_begun(self, key: str) -> None:
         """Sets `has_begun`: from now on users may see an answer to the event."""
         ...
 
-    async def retry(self, key: str) -> None:
+    async def count_attempt(self, key: str) -> None:
         """Counts an attempt to handle the event again."""
         ...
 
-    async def finish(self, key: str) -> None:
+    async def mark_done(self, key: str) -> None:
         """Marks an event as done and erases its payload."""
         ...
 
@@ -438,7 +446,7 @@ class Inbox(Protocol):
         """Whether an event of the message is stored and not done."""
         ...
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_finished_before(self, at: datetime, *, limit: int = 500) -> int:
         """Deletes the keys of finished events received before `at`; returns how many."""
         ...
 
@@ -470,12 +478,14 @@ class Audit(Protocol):
         """Returns entries of exactly the kind `what`, newest first."""
         ...
 
-    async def forget_before(self, at: datetime, *, limit: int = 500) -> int: ...
+    async def delete_before(self, at: datetime, *, limit: int = 500) -> int: ...
 
 
 class DailyTokens(Protocol):
     async def add(self, workspace: WorkspaceId, user: UserId, day: date, tokens: int) -> None: ...
-    async def spent(self, workspace: WorkspaceId, user: UserId, day: date) -> tuple[int, int]:
+    async def tokens_of_day(
+        self, workspace: WorkspaceId, user: UserId, day: date
+    ) -> tuple[int, int]:
         """Returns the tokens of the person and of the whole workspace on a UTC day."""
         ...
 
@@ -488,62 +498,13 @@ class Consents(Protocol):
         ...
 
 
-class Room(Protocol):
-    """Messages of the local workspace, for which this application is the platform."""
-
-    async def post(
-        self,
-        channel: ChannelId,
-        *,
-        author: User,
-        text: str,
-        body: str | None,
-        is_own: bool,
-        at: datetime,
-        thread: int | None = None,
-        reply_to: int | None = None,
-        key: str | None = None,
-        files: Sequence[Attachment] = (),
-    ) -> RoomMessage:
-        """Stores a message, or edits the one with the same key. Numbers count up from 1."""
-        ...
-
-    async def edit(
-        self, number: int, *, text: str, body: str | None, at: datetime
-    ) -> RoomMessage | None: ...
-    async def get(self, number: int) -> RoomMessage | None: ...
-    async def page(
-        self,
-        channel: ChannelId,
-        *,
-        before: int | None = None,
-        thread: int | None = None,
-        limit: int = 50,
-    ) -> Sequence[RoomMessage]:
-        """Returns the newest messages, oldest first; `thread` limits to its root and replies."""
-        ...
-
-    async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None: ...
-    async def channels(self) -> Sequence[ChannelId]:
-        """Returns the channels that have messages, by name."""
-        ...
-
-    async def people(self) -> Sequence[UserId]:
-        """Returns the authors of messages, with the assistant, by id."""
-        ...
-
-    async def file_references(self) -> Sequence[str]:
-        """Returns the references of all files attached to messages."""
-        ...
-
-
 class Records(Protocol):
     """The repositories of every entity, inside one transaction."""
 
     workspaces: Workspaces
     roles: Roles
     guest_channels: GuestChannels
-    direct_choices: DirectChoices
+    direct_message_choices: DirectMessageChoices
     assistants: Assistants
     examples: Examples
     example_cards: ExampleCards

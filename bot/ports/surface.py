@@ -21,9 +21,9 @@ class Surface(Protocol):
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None: ...
 
-    async def fetch(self, place: Place, message: MessageId) -> Message | None: ...
+    async def fetch_message(self, place: Place, message: MessageId) -> Message | None: ...
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+    async def thread_before(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         """Returns the messages before one in its thread (or reply chain), oldest first."""
         ...
 
@@ -63,26 +63,26 @@ class CanSendEphemeral(Protocol):
 
 
 @runtime_checkable
-class CanReach(Protocol):
+class CanDirectMessage(Protocol):
     """Sends direct messages."""
 
-    async def find_direct_place(self, place: Place, user: UserId) -> Place:
+    async def find_direct_message_place(self, place: Place, user: UserId) -> Place:
         """Returns the direct-message channel of a user of the place's workspace."""
         ...
 
 
 @runtime_checkable
-class CanDescribe(Protocol):
+class CanFetchUser(Protocol):
     """Looks up a user by id."""
 
-    async def describe(self, place: Place, user: UserId) -> User: ...
+    async def fetch_user(self, place: Place, user: UserId) -> User: ...
 
 
 @runtime_checkable
 class CanFindPerson(Protocol):
     """Looks up a person or group that a user typed."""
 
-    async def find_person(self, place: Place, said: str) -> User | None:
+    async def find_person(self, place: Place, typed: str) -> User | None:
         """Returns a user, server role or user group; None if there is none of that id."""
         ...
 
@@ -100,7 +100,7 @@ class CanFindAdmins(Protocol):
 class CanFindChannel(Protocol):
     """Checks whether a channel that a user typed exists."""
 
-    async def find_channel(self, place: Place) -> bool:
+    async def has_channel(self, place: Place) -> bool:
         """Whether the place's channel is in its workspace."""
         ...
 
@@ -115,17 +115,17 @@ class CanNameChannel(Protocol):
 
 
 @runtime_checkable
-class ShowsReferences(Protocol):
+class RendersMentionsAndTimes(Protocol):
     """Renders mentions of people and channels, and times, natively: `bot.mentions_and_times`."""
 
-    def draws_references(self) -> bool: ...
+    def renders_mentions_and_times(self) -> bool: ...
 
 
 @runtime_checkable
-class CanLocate(Protocol):
+class CanFindChannelKind(Protocol):
     """Looks up who may read a channel."""
 
-    async def locate(self, place: Place) -> Place:
+    async def with_channel_kind(self, place: Place) -> Place:
         """Returns the place with the current kind of its channel; private if it is unknown."""
         ...
 
@@ -143,16 +143,16 @@ class CanSwitchWorkspace(Protocol):
 
 
 @runtime_checkable
-class CanResume(Protocol):
+class CanRetry(Protocol):
     """Prepares for handling an event again that an earlier process did not finish."""
 
-    def resume(self, event: Event, *, has_begun: bool) -> None:
+    def prepare_retry(self, event: Event, *, has_begun: bool) -> None:
         """Prepares the event; if `has_begun`, an answer may be posted already and is looked for."""
         ...
 
 
 @runtime_checkable
-class CanTellInstalled(Protocol):
+class CanCheckInstallation(Protocol):
     """Asks its platform whether the app is still installed in a workspace."""
 
     async def is_installed(self, workspace: WorkspaceId) -> bool | None:
@@ -161,10 +161,10 @@ class CanTellInstalled(Protocol):
 
 
 @runtime_checkable
-class CanForgetFiles(Protocol):
+class CanDeleteSentFiles(Protocol):
     """Stores copies of files that were sent to users."""
 
-    async def forget_files(self) -> None:
+    async def delete_sent_files(self) -> None:
         """Deletes the copies: they contain personal data, and a user can request a file again."""
         ...
 
@@ -184,10 +184,10 @@ class HasFormLimits(Protocol):
 
 
 @runtime_checkable
-class CanReturnForm(Protocol):
+class CanShowFormError(Protocol):
     """Reopens a refused form with the text that the user typed."""
 
-    async def return_form(self, event: Event, problem: str) -> None: ...
+    async def show_form_error(self, event: Event, problem: str) -> None: ...
 
 
 @runtime_checkable

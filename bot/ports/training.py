@@ -32,26 +32,26 @@ from bot.rows import Method
 
 
 class Snapshots(Protocol):
-    async def begin(
+    async def create(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,
         method: Method,
         *,
-        training: int,
-        validation: int,
+        training_rows: int,
+        validation_rows: int,
         at: datetime,
     ) -> Snapshot:
         """Creates a snapshot; its rows follow with `append` before a job may refer to it."""
         ...
 
-    async def append(
+    async def append_rows(
         self,
         workspace: WorkspaceId,
         snapshot: SnapshotId,
         rows: Sequence[SnapshotRow],
         *,
-        first: int,
+        first_position: int,
     ) -> None:
         """Appends rows; `first` is the position of the first one."""
         ...
@@ -69,7 +69,7 @@ class Snapshots(Protocol):
         """Returns the frozen revision of each example."""
         ...
 
-    async def count_forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
+    async def count_untrainable_rows(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
         """Returns how many rows were erased or are not trainable now (`Examples.trainable`)."""
         ...
 
@@ -79,10 +79,10 @@ class Snapshots(Protocol):
         """Returns those of the examples that are in the snapshot's training split."""
         ...
 
-    async def list_holding(
+    async def list_containing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]: ...
-    async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
+    async def delete_unused(self, at: datetime, *, limit: int = 500) -> int:
         """Deletes rows of one snapshot from before `at` that no job refers to; returns how many.
 
         A snapshot without rows is deleted itself and counts as 1; 0 is the end.
@@ -107,7 +107,7 @@ class Jobs(Protocol):
         ...
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job: ...
-    async def change(
+    async def update_if(
         self,
         workspace: WorkspaceId,
         job: JobId,
@@ -142,28 +142,28 @@ class Jobs(Protocol):
         """
         ...
 
-    async def forget_files(
+    async def request_file_deletion(
         self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
     ) -> None:
         """Requests that hosts delete the files of the snapshots' finished jobs."""
         ...
 
-    async def list_expiring(self) -> Sequence[Job]:
+    async def list_awaiting_file_deletion(self) -> Sequence[Job]:
         """Returns finished jobs whose files must be deleted at the host, of every workspace."""
         ...
 
-    async def postpone(
+    async def postpone_poll(
         self, numbers: Sequence[JobId], *, requested_action: RequestedAction | None, until: datetime
     ) -> None:
         """Delays the next poll of jobs of any workspace, if `requested_action` is unchanged."""
         ...
 
-    async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
+    async def list_open_in_workspace(self, workspace: WorkspaceId) -> Sequence[Job]: ...
     async def count_open(self) -> int:
         """Returns the number of confirmed jobs that are not over, in all workspaces."""
         ...
 
-    async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
+    async def get_many(self, ids: Sequence[JobId]) -> Sequence[Job]:
         """Returns the existing jobs with these ids, of any workspace."""
         ...
 
@@ -180,13 +180,13 @@ class Jobs(Protocol):
         ...
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
-    async def add_measures(
+    async def add_metrics(
         self, workspace: WorkspaceId, job: JobId, measures: Iterable[StepMetrics]
     ) -> None:
         """Merges metrics into those of the same step; values of the same name are replaced."""
         ...
 
-    async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
+    async def metrics(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
         """Returns the metrics of every step that has any, by step."""
         ...
 
@@ -198,7 +198,7 @@ class Jobs(Protocol):
         """Sets whether a user is mentioned when the job has ended. Raises NotFound."""
         ...
 
-    async def pings(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]: ...
+    async def users_to_ping(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]: ...
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         """Returns the estimated US dollars of jobs confirmed since then that reached a host.
 
@@ -206,7 +206,7 @@ class Jobs(Protocol):
         """
         ...
 
-    async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
+    async def past_durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
         """Returns (trained tokens, seconds) of at most 20 successful jobs, newest first."""
         ...
 
@@ -215,12 +215,12 @@ class RemoteCleanups(Protocol):
     """Stored cleanups at hosts, for removed workspaces and abandoned jobs."""
 
     async def add(self, cleanup: RemoteCleanup) -> None: ...
-    async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]: ...
+    async def list_due(self, *, now: datetime) -> Sequence[RemoteCleanup]: ...
     async def postpone(self, cleanup: int, *, until: datetime) -> None:
         """Delays a cleanup after a failed attempt and counts the attempt."""
         ...
 
-    async def drop(self, cleanup: int) -> None: ...
+    async def delete(self, cleanup: int) -> None: ...
 
 
 class Models(Protocol):
@@ -237,18 +237,18 @@ class Models(Protocol):
         """Returns the models of a host, of every workspace, with erased rows in their training."""
         ...
 
-    async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
+    async def mark_tainted(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
         """Marks the models trained on these snapshots, and models trained from those, as tainted.
 
         Tainted: a row in the training data was erased.
         """
         ...
 
-    async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
+    async def list_of_workspaces(self, workspaces: Sequence[WorkspaceId]) -> Sequence[Model]:
         """Returns the models of several workspaces that are not deleted."""
         ...
 
-    async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
+    async def set_expiry_dates(self, dates: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
         """Stores the dates on which hosts will delete models."""
         ...
 
@@ -258,14 +258,14 @@ class Models(Protocol):
         """Sets the name of the model's deployment at its host."""
         ...
 
-    async def describe(
+    async def set_label_and_note(
         self, workspace: WorkspaceId, name: ModelName, *, label: str, note: str | None
     ) -> None:
         """Sets the model's label and note."""
         ...
 
-    async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
-    async def restore(self, workspace: WorkspaceId, name: ModelName) -> None:
+    async def mark_deleted(self, workspace: WorkspaceId, name: ModelName) -> None: ...
+    async def unmark_deleted(self, workspace: WorkspaceId, name: ModelName) -> None:
         """Undoes `delete`."""
         ...
 
@@ -280,7 +280,7 @@ class Deployments(Protocol):
         host: HostName,
         by: UserId,
         at: datetime,
-        after: ModelName | None,
+        previous_model: ModelName | None,
         served_name: ModelName | None = None,
     ) -> Deployment:
         """Stores a deployment; a rollback of it restores the model `after`, None for the base."""

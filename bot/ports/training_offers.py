@@ -15,7 +15,7 @@ class TrainingOffers(Protocol):
         """Returns the assistants with automatic offers, of every workspace that is not closed."""
         ...
 
-    async def new_rows(
+    async def count_new_rows(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,
@@ -26,11 +26,11 @@ class TrainingOffers(Protocol):
         """Returns how many trainable examples are not in the snapshot `learned`."""
         ...
 
-    async def is_made(
+    async def was_posted(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method, state: int
     ) -> bool: ...
 
-    async def make(
+    async def record_posted(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,

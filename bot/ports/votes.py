@@ -14,7 +14,7 @@ class BlindVotes(Protocol):
         ...
 
     async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> BlindVote: ...
-    async def change(
+    async def update_if(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
@@ -29,7 +29,9 @@ class BlindVotes(Protocol):
         """Returns the votes that are not closed, of workspaces not closed, oldest first."""
         ...
 
-    async def cast(self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot) -> bool:
+    async def put_ballot(
+        self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot
+    ) -> bool:
         """Stores a ballot; replaces the user's earlier one. False if the vote is not open."""
         ...
 
@@ -39,6 +41,8 @@ class BlindVotes(Protocol):
         """Returns ballots by question and user; `number` limits to one question."""
         ...
 
-    async def count(self, workspace: WorkspaceId, evaluation: EvaluationId) -> tuple[int, int]:
+    async def count_ballots_and_voters(
+        self, workspace: WorkspaceId, evaluation: EvaluationId
+    ) -> tuple[int, int]:
         """Returns the number of ballots and the number of voters."""
         ...

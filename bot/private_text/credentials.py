@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Protocol
 
-from bot.private_text.kinds import NAMES_OF_SECRETS, SIGNS, Finding, PrivateText
+from bot.private_text.kinds import SECRET_NAMES, SIGNS, Finding, PrivateText
 
 _DETECTORS = (
     ("artifactory", "ArtifactoryDetector"),
@@ -160,7 +160,7 @@ def find_credentials(text: str) -> Iterator[Finding]:
     if is_like_a_key := _LIKE_A_KEY.search(text) is not None:
         yield from _tokens(text)
     folded = text.casefold()
-    if any(word in folded for word in NAMES_OF_SECRETS):
+    if any(word in folded for word in SECRET_NAMES):
         yield from _named_secrets(text)
     if is_like_a_key:
         yield from _by_detect_secrets(text)

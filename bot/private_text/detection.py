@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from bot.private_text.kinds import NAMES_OF_SECRETS, SIGNS, Finding
+from bot.private_text.kinds import SECRET_NAMES, SIGNS, Finding
 
 # Every finding has a digit, an at sign or "(at)", the first line of a key, a host's suffix, a sign
 # in a password, or is a token of many letters.
@@ -34,7 +34,7 @@ _SAMPLES = (
 """Texts that make the libraries read their tables."""
 
 
-def may_be_private(text: str) -> bool:
+def may_contain_private_text(text: str) -> bool:
     """Whether a text may have private text; False is certain. Also works for case-folded text."""
     if _KEY_MARK in text or "@" in text or _HOST_SUFFIX.search(text):
         return True
@@ -61,7 +61,7 @@ def _has_long_word(text: str, length: int) -> bool:
 
 
 def _names_a_secret(folded: str) -> bool:
-    return any(word in folded for word in NAMES_OF_SECRETS)
+    return any(word in folded for word in SECRET_NAMES)
 
 
 def _narrowed(text: str) -> str:
@@ -71,9 +71,9 @@ def _narrowed(text: str) -> str:
     return text.translate(_NARROW)
 
 
-def find_private(text: str) -> Sequence[Finding]:
+def find_private_text(text: str) -> Sequence[Finding]:
     """Returns all private text, in order; of overlapping findings the more certain kind."""
-    if not may_be_private(text):
+    if not may_contain_private_text(text):
         return ()
     text = _narrowed(text)
     # Imported lazily: few texts get here, and the libraries take time to load.
@@ -98,11 +98,11 @@ def load_detectors() -> None:
     from bot.private_text import id_numbers, named_id_numbers, phones
 
     named = (module for _, modules in named_id_numbers.NAMED_NUMBERS for module in modules.split())
-    numbers = (number.module for number in id_numbers.NUMBERS)
+    numbers = (number.module for number in id_numbers.ID_NUMBER_FORMATS)
     for module in (*numbers, *named, *_IBAN_MODULES):
         named_id_numbers.is_valid(module, "")
     for sample in (*_SAMPLES, *phones.sample_texts()):
-        find_private(sample)
+        find_private_text(sample)
 
 
 def _add(findings: list[Finding], new: Iterable[Finding]) -> None:

@@ -38,7 +38,7 @@ _ACCOUNT = re.compile(
 )
 _SORT_CODE = re.compile(r"sort code[ :=]{0,3}(?:is )?(\d\d-\d\d-\d\d)", re.IGNORECASE)
 # Keywords before numbers that are neither cards nor phones.
-OTHER_NUMBER = re.compile(
+OTHER_NUMBER_WORDS = re.compile(
     r"order|ticket|invoice|rechnung|bestell|kunden|订单|发票|单号|编号|快递|\bnr\.?|\bno\.|"
     r"\bid\b|\bsku|serial|tracking|version|build|isbn|issn|\bports?\b|timestamp|注文|주문|\bcase\b|"
     r"sum|lotto|score|seconds|row|commit|part|#|\bgps|article|artikel|account|konto|\bin ms|"
@@ -61,7 +61,7 @@ def _number(shape: str, module: str) -> _Number:
     return _Number(re.compile(f"{_LEFT}(?:{shape}){_RIGHT}", re.ASCII), module)
 
 
-NUMBERS = (
+ID_NUMBER_FORMATS = (
     _number(r"\d{17}[\dXx]", "cn.ric"),
     # One with digits only has the form of a chat platform's ids.
     _number(r"(?=\d*[A-Z])[159][1-9]\d{6}[0-9A-HJ-NP-RTUWXY]{10}", "cn.uscc"),
@@ -150,7 +150,7 @@ def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
         yield Finding(PrivateText.TAX, *match.span())
     for match in _PENSION.finditer(text, first, last):
         yield Finding(PrivateText.TAX, *match.span(1))
-    for number in NUMBERS:
+    for number in ID_NUMBER_FORMATS:
         for match in number.shape.finditer(text, first, last):
             # Some of the modules refuse numbers with spaces.
             if is_valid(number.module, match[0].replace(" ", "")):
@@ -175,7 +175,7 @@ def _card_length(text: str, before: str) -> int:
     """Returns the length of a card number of 14 to 19 digits at the start; 0 if there is none."""
     compact = text.replace(" ", "").replace("-", "").replace(".", "")
     has_word = _CARD_WORD.search(before) is not None
-    is_other = OTHER_NUMBER.search(before) is not None and not has_word
+    is_other = OTHER_NUMBER_WORDS.search(before) is not None and not has_word
     if (is_other and text.isdigit()) or not _CARD_PREFIX.match(compact) or len(set(compact)) < 2:
         return 0
     for length in range(len(compact), _MIN_CARD_LENGTH - 1, -1):
@@ -183,7 +183,7 @@ def _card_length(text: str, before: str) -> int:
         is_grouped = _CARD_GROUPS.match(text, 0, reach) is not None
         is_common = has_word or _COMMON_CARD.fullmatch(compact, 0, length) is not None
         ends = reach == len(text) or not text[reach].isdigit()
-        if ends and is_grouped and is_common and is_luhn(compact[:length]):
+        if ends and is_grouped and is_common and passes_luhn_check(compact[:length]):
             return reach
     return 0
 
@@ -198,7 +198,7 @@ def _prefix_length(text: str, count: int) -> int:
     return len(text)
 
 
-def is_luhn(number: str) -> bool:
+def passes_luhn_check(number: str) -> bool:
     """Whether digits pass the Luhn check, which every payment card number passes."""
     digits = [int(character) for character in number]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]

@@ -35,7 +35,7 @@ class Finding:
 
 
 # Parts of words in lower case, one of which is in every text with a secret that is found by a word.
-NAMES_OF_SECRETS = (
+SECRET_NAMES = (
     *("pass", "pw", "kennwort", "mdp", "mot de", "contrase", "clave", "senha"),
     *("wachtwoord", "parola", "lösenord", "adgangskode", "kodeord", "salasana"),
     *("heslo", "hasł", "jelszó", "şifre", "пароль", "κωδικ", "كلمة", "סיסמ"),

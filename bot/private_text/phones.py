@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import phonenumbers
 
-from bot.private_text.id_numbers import OTHER_NUMBER
+from bot.private_text.id_numbers import OTHER_NUMBER_WORDS
 from bot.private_text.kinds import Finding, PrivateText
 
 _DIGIT_RUN = re.compile(
@@ -90,7 +90,7 @@ def _is_national_phone(number: str, digits: str, before: str, after: str) -> boo
         or _PHONE_WORD_AFTER.search(after)
         or (not number.isdigit() and _WEAK_WORD_BEFORE.search(before))
     )
-    if OTHER_NUMBER.search(before) and not has_word:
+    if OTHER_NUMBER_WORDS.search(before) and not has_word:
         return False
     # Poland and Portugal group phone numbers like thousands.
     if _THOUSANDS.match(number) and not (has_word and len(digits) == _GROUPED_DIGITS):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from operator import or_
 
-from bot.private_text.detection import find_private
+from bot.private_text.detection import find_private_text
 from bot.private_text.kinds import NO_PRIVATE_TEXT, PrivateText
 
 Row = Mapping[str, object]
@@ -17,18 +17,18 @@ _TEXTS = ("content", "text", "arguments", "reasoning_content", "refusal")
 _MASK = re.compile(r"\[(SECRET|CARD|BANK|TAX|PHONE|EMAIL|ADDRESS)_(\d{1,6})\]")
 
 
-def row_kinds(row: Row) -> PrivateText:
+def private_kinds_in_row(row: Row) -> PrivateText:
     """Returns all kinds of private text in a row; zero for none."""
-    kinds = (finding.kind for text in row_texts(row) for finding in find_private(text))
+    kinds = (finding.kind for text in row_texts(row) for finding in find_private_text(text))
     return reduce(or_, kinds, NO_PRIVATE_TEXT)
 
 
-def private_texts(row: Row) -> list[tuple[PrivateText, str]]:
+def private_texts_in_row(row: Row) -> list[tuple[PrivateText, str]]:
     """Returns (kind, text) of a row's private text, without duplicates, in order."""
     texts = (
         (finding.kind, text[finding.start : finding.end])
         for text in row_texts(row)
-        for finding in find_private(text)
+        for finding in find_private_text(text)
     )
     return list(dict.fromkeys(texts))
 
@@ -52,7 +52,7 @@ class _Placeholders:
     def mask(self, text: str) -> str:
         """Returns the text with placeholders."""
         parts, end = [], 0
-        for finding in find_private(text):
+        for finding in find_private_text(text):
             private = text[finding.start : finding.end]
             parts += [text[end : finding.start], self._placeholder(finding.kind, private)]
             end = finding.end

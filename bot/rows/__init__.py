@@ -2,28 +2,34 @@
 
 from bot.rows.fingerprints import find_overlaps, fingerprint, prompt_fingerprint
 from bot.rows.json_lines import read_lines
-from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
-from bot.rows.token_counts import Count, content_text, count_tokens, text_tokens, tokens_of
-from bot.rows.validation import check_row, check_rows, method_of
-from bot.rows.word_splitting import search_terms, words_of
+from bot.rows.problems import MIN_TRAINING_ROWS, PROBLEM_TEXTS, Method, Problem
+from bot.rows.token_counts import (
+    TokenCounter,
+    content_text,
+    count_tokens,
+    estimate_message_tokens,
+    estimate_text_tokens,
+)
+from bot.rows.validation import check_row, check_rows, detect_method
+from bot.rows.word_splitting import search_terms, split_words
 
 __all__ = [
-    "MINIMUM_ROWS",
-    "REASONS",
-    "Count",
+    "MIN_TRAINING_ROWS",
+    "PROBLEM_TEXTS",
     "Method",
     "Problem",
+    "TokenCounter",
     "check_row",
     "check_rows",
     "content_text",
     "count_tokens",
+    "detect_method",
+    "estimate_message_tokens",
+    "estimate_text_tokens",
     "find_overlaps",
     "fingerprint",
-    "method_of",
     "prompt_fingerprint",
     "read_lines",
     "search_terms",
-    "text_tokens",
-    "tokens_of",
-    "words_of",
+    "split_words",
 ]

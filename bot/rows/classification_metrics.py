@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-OTHER = "other"
+OTHER_LABEL = "other"
 """Column of a confusion matrix for answers that are none of the labels."""
 
 _MAX_LABELS, _MAX_LABEL_LENGTH, _MIN_PER_LABEL = 30, 40, 5
 
-Confusion = Mapping[str, Mapping[str, int]]
+ConfusionMatrix = Mapping[str, Mapping[str, int]]
 """Confusion matrix: counts by expected label (first key) and answered label (second key)."""
 
 
@@ -28,7 +28,7 @@ class LabelMetrics:
     """Number of times that the label was expected."""
 
 
-def labels_among(answers: Mapping[str, int]) -> list[tuple[str, int]]:
+def find_labels(answers: Mapping[str, int]) -> list[tuple[str, int]]:
     """Returns (answer, count), most frequent first, if the answers look like class labels.
 
     Class labels are few, short and repeated; otherwise the list is empty.
@@ -40,25 +40,25 @@ def labels_among(answers: Mapping[str, int]) -> list[tuple[str, int]]:
     return Counter(answers).most_common()
 
 
-def confusion_of(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> Confusion:
+def confusion_matrix(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> ConfusionMatrix:
     """Returns the confusion matrix of (expected, answered) pairs; each label has a row."""
     counted = Counter(
-        (expected, answered if answered in labels else OTHER) for expected, answered in pairs
+        (expected, answered if answered in labels else OTHER_LABEL) for expected, answered in pairs
     )
-    rows = {label: dict.fromkeys((*labels, OTHER), 0) for label in labels}
+    rows = {label: dict.fromkeys((*labels, OTHER_LABEL), 0) for label in labels}
     for (expected, answered), count in counted.items():
         rows[expected][answered] += count
     return rows
 
 
-def accuracy(confusion: Confusion) -> float:
+def accuracy(confusion: ConfusionMatrix) -> float:
     total = sum(sum(row.values()) for row in confusion.values())
     right = sum(row[label] for label, row in confusion.items())
     return right / total if total else 0.0
 
 
-def metrics_of(
-    confusion: Confusion, label: str, *, betas: Sequence[float] = (1.0,)
+def label_metrics(
+    confusion: ConfusionMatrix, label: str, *, betas: Sequence[float] = (1.0,)
 ) -> LabelMetrics:
     right = confusion[label][label]
     answered = sum(row[label] for row in confusion.values())

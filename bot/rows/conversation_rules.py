@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from bot.rows.problems import RowRefused, kind_of, quote_value
+from bot.rows.problems import RowRefused, json_type_name, quote_value
 from bot.rows.token_counts import texts_in
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -15,7 +15,7 @@ _KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {
     "tool_call_id",
     "function_call",
 }
-CONTROL_MARK: Final = "<|"
+CONTROL_SEQUENCE_START: Final = "<|"
 """The beginning of every control token."""
 # A control token anywhere in a file makes the host fail the whole job, hours later.
 # https://github.com/johny-b/llmcomp/issues/59
@@ -28,10 +28,10 @@ _SCHEMA_TYPES: Final = frozenset(
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
-def check_chat(row: Mapping[str, object], *, is_marked: bool) -> None:
+def check_chat_row(row: Mapping[str, object], *, is_marked: bool) -> None:
     """Raises RowRefused for a chat row that breaks a rule or has no answer to train on.
 
-    `is_marked`: a text contains `CONTROL_MARK`, so control tokens are searched for.
+    `is_marked`: a text contains `CONTROL_SEQUENCE_START`, so control tokens are searched for.
     """
     messages = check_conversation(row, is_marked=is_marked)
     answers = [message for message in messages if message["role"] == "assistant"]
@@ -49,7 +49,7 @@ def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list
     if messages is None:
         raise RowRefused("messages_missing")
     if not isinstance(messages, list):
-        raise RowRefused("messages_not_list", kind=kind_of(messages))
+        raise RowRefused("messages_not_list", kind=json_type_name(messages))
     if not messages:
         raise RowRefused("messages_empty")
     calls = OpenCalls()
@@ -61,7 +61,9 @@ def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list
     # Calls in the last message are the answer to train on. If the last message is a result, the
     # results of the other calls are missing.
     if calls and messages[-1]["role"] in ("tool", "function"):
-        raise RowRefused("call_unanswered", message=len(messages), id=quote_value(calls.first))
+        raise RowRefused(
+            "call_unanswered", message=len(messages), id=quote_value(calls.first_open_id)
+        )
     _check_tools(holder, is_marked=is_marked)
     _check_called_functions(holder, messages)
     return messages
@@ -105,29 +107,29 @@ class OpenCalls:
         return bool(self._ids or self._function)
 
     @property
-    def first(self) -> str:
+    def first_open_id(self) -> str:
         return next(iter(self._ids), self._function)
 
-    def check_before(self, role: str) -> None:
+    def require_closed_before(self, role: str) -> None:
         """Raises RowRefused for a message between a call and its result."""
         if self and role not in ("tool", "function"):
-            raise RowRefused("call_unanswered", id=quote_value(self.first))
+            raise RowRefused("call_unanswered", id=quote_value(self.first_open_id))
 
-    def open(self, ids: list[str]) -> None:
+    def open_tool_calls(self, ids: list[str]) -> None:
         for call in ids:
             if call in self._ids:
                 raise RowRefused("call_twice", id=quote_value(call))
             self._ids[call] = None
 
-    def open_function(self, name: str) -> None:
+    def open_function_call(self, name: str) -> None:
         self._function = name
 
-    def resolve_call(self, call: str) -> None:
+    def resolve_tool_call(self, call: str) -> None:
         if call not in self._ids:
             raise RowRefused("answer_to_nothing", id=quote_value(call))
         del self._ids[call]
 
-    def answer_function(self, name: str) -> None:
+    def resolve_function_call(self, name: str) -> None:
         if name != self._function:
             raise RowRefused("answer_to_nothing", id=quote_value(name))
         self._function = ""
@@ -136,13 +138,13 @@ class OpenCalls:
 def check_message(message: object, calls: OpenCalls, *, is_marked: bool) -> None:
     """Raises RowRefused for an invalid message; `calls` are earlier ones without a result yet."""
     if not isinstance(message, dict):
-        raise RowRefused("message_not_object", kind=kind_of(message))
+        raise RowRefused("message_not_object", kind=json_type_name(message))
     if not _KEYS.issuperset(message):
         raise RowRefused(
             "key_unknown", key=quote_value(next(key for key in message if key not in _KEYS))
         )
     role = _role_of(message)
-    calls.check_before(role)
+    calls.require_closed_before(role)
     is_plain = len(message) == 2 and "content" in message
     if is_marked:
         _check_control_tokens(list(message.values()))
@@ -174,7 +176,7 @@ def _check_content(message: Mapping[str, object], role: str) -> None:
             raise RowRefused("content_missing")
         return
     if not isinstance(content, str | list):
-        raise RowRefused("content_not_text", kind=kind_of(content))
+        raise RowRefused("content_not_text", kind=json_type_name(content))
     has_content = _has_parts(content, role) if isinstance(content, list) else content.strip()
     if not has_content and not _has_other_content(message, role):
         raise RowRefused("content_empty")
@@ -221,7 +223,7 @@ def _check_extras(message: Mapping[str, object], role: str, calls: OpenCalls) ->
     for key in ("name", "refusal", "reasoning_content"):
         value = message.get(key)
         if value is not None and not isinstance(value, str):
-            raise RowRefused(f"{key.removesuffix('_content')}_not_text", kind=kind_of(value))
+            raise RowRefused(f"{key.removesuffix('_content')}_not_text", kind=json_type_name(value))
     if role == "function":
         _check_function_result(message.get("name"), calls)
     if message.get("reasoning_content") and role != "assistant":
@@ -235,7 +237,7 @@ def _check_extras(message: Mapping[str, object], role: str, calls: OpenCalls) ->
 def _check_function_result(name: object, calls: OpenCalls) -> None:
     if not isinstance(name, str) or not name:
         raise RowRefused("name_missing")
-    calls.answer_function(name)
+    calls.resolve_function_call(name)
 
 
 def _check_weight(weight: object, role: str) -> None:
@@ -253,14 +255,14 @@ def _check_calls(message: Mapping[str, object], role: str, calls: OpenCalls) -> 
     if role != "assistant":
         raise RowRefused("calls_not_for_role", role=role)
     if function_call is not None:
-        calls.open_function(_check_function(function_call, 1))
+        calls.open_function_call(_check_function(function_call, 1))
     if tool_calls is not None:
-        calls.open(_call_ids(tool_calls))
+        calls.open_tool_calls(_call_ids(tool_calls))
 
 
 def _call_ids(tool_calls: object) -> list[str]:
     if not isinstance(tool_calls, list):
-        raise RowRefused("calls_not_list", kind=kind_of(tool_calls))
+        raise RowRefused("calls_not_list", kind=json_type_name(tool_calls))
     if not tool_calls:
         raise RowRefused("calls_empty")
     return [_call_id(call, number) for number, call in enumerate(tool_calls, 1)]
@@ -301,13 +303,13 @@ def _check_answer(call_id: object, role: str, calls: OpenCalls) -> None:
         return
     if not isinstance(call_id, str) or not call_id:
         raise RowRefused("answer_without_id")
-    calls.resolve_call(call_id)
+    calls.resolve_tool_call(call_id)
 
 
 def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
     parallel = holder.get("parallel_tool_calls")
     if parallel is not None and not isinstance(parallel, bool):
-        raise RowRefused("parallel_not_boolean", kind=kind_of(parallel))
+        raise RowRefused("parallel_not_boolean", kind=json_type_name(parallel))
     for field in ("tools", "functions"):
         tools = holder.get(field)
         if tools is not None:
@@ -318,7 +320,7 @@ def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
 
 def _check_definitions(tools: object, field: str) -> None:
     if not isinstance(tools, list):
-        raise RowRefused("tools_not_list", field=field, kind=kind_of(tools))
+        raise RowRefused("tools_not_list", field=field, kind=json_type_name(tools))
     names: set[str] = set()
     for number, tool in enumerate(tools, 1):
         function = tool if field == "functions" else _function_in(tool)

@@ -72,7 +72,7 @@ def find_overlaps(
             yield training_line, line
 
 
-def content_meaning(content: object) -> object:
+def normalized_content(content: object) -> object:
     """Returns the normalised text of a message's content; the content itself if it has more."""
     if isinstance(content, str):
         return _normalised(content) or None
@@ -117,10 +117,10 @@ def _message_meaning(message: Mapping[str, object], calls: dict[object, int]) ->
         return {"role": role, "content": text} if text else {"role": role}
     meaning: dict[str, object] = {
         "role": role,
-        "content": content_meaning(content),
+        "content": normalized_content(content),
         "name": message.get("name"),
-        "refusal": content_meaning(message.get("refusal")),
-        "reasoning_content": content_meaning(message.get("reasoning_content")),
+        "refusal": normalized_content(message.get("refusal")),
+        "reasoning_content": normalized_content(message.get("reasoning_content")),
         "weight": 0 if message.get("weight") == 0 else None,
         "function_call": _call_meaning(message.get("function_call")),
         "tool_calls": _tool_calls_meaning(message.get("tool_calls"), calls),

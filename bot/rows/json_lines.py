@@ -45,7 +45,7 @@ def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
     """Yields each line as UTF-8 without its newline; None for a line that is too long."""
     parts: list[bytes] = []
     size = 0
-    for chunk in as_utf8(chunks):
+    for chunk in recode_as_utf8(chunks):
         first, *others = chunk.split(b"\n")
         size += len(first)
         parts.append(first)
@@ -75,13 +75,13 @@ def decode_value(text: str, start: int) -> tuple[object, int]:
     return value, end
 
 
-def after_blanks(text: str, start: int) -> int:
+def skip_blanks(text: str, start: int) -> int:
     """Returns the index of the next character that is not white space."""
     blanks = _BLANKS.match(text, start)
     return blanks.end() if blanks else start
 
 
-def as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def recode_as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yields the text as UTF-8 without a byte order mark, from UTF-8 or UTF-16."""
     rest = iter(chunks)
     head = b""
@@ -110,7 +110,7 @@ def _read_slowly(number: int, line: bytes) -> Iterator[tuple[int, object]]:
     try:
         yield number, _value_in(_text_of(line))
     except RowRefused as refusal:
-        yield number, refusal.at(number)
+        yield number, refusal.to_problem(number)
 
 
 def _text_of(line: bytes) -> str:
@@ -124,8 +124,8 @@ def _text_of(line: bytes) -> str:
 
 
 def _value_in(text: str) -> object:
-    value, end = decode_value(text, after_blanks(text, 0))
-    end = after_blanks(text, end)
+    value, end = decode_value(text, skip_blanks(text, 0))
+    end = skip_blanks(text, end)
     if end < len(text):
         is_object = text[end] == "{"
         raise RowRefused("several_objects" if is_object else "extra_text", column=end + 1)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot.rows.conversation_rules import OpenCalls, check_conversation, check_message
-from bot.rows.fingerprints import content_meaning
-from bot.rows.problems import RowRefused, kind_of
+from bot.rows.fingerprints import normalized_content
+from bot.rows.problems import RowRefused, json_type_name
 
-OUTPUTS: Final = ("preferred_output", "non_preferred_output")
+PREFERENCE_OUTPUT_KEYS: Final = ("preferred_output", "non_preferred_output")
 
 
 def check_preference(row: Mapping[str, object], *, is_marked: bool) -> None:
@@ -18,7 +18,9 @@ def check_preference(row: Mapping[str, object], *, is_marked: bool) -> None:
     for number, message in enumerate(messages, 1):
         if _has_image(message.get("content")):
             raise RowRefused("image_in_preference", message=number)
-    preferred, other = (_output_of(row, field, is_marked=is_marked) for field in OUTPUTS)
+    preferred, other = (
+        _output_of(row, field, is_marked=is_marked) for field in PREFERENCE_OUTPUT_KEYS
+    )
     if preferred == other:
         raise RowRefused("outputs_same")
 
@@ -30,7 +32,7 @@ def _input_of(row: Mapping[str, object]) -> Mapping[str, object]:
     if isinstance(conversation, list):
         raise RowRefused("input_bare_list")
     if not isinstance(conversation, dict):
-        raise RowRefused("input_not_object", kind=kind_of(conversation))
+        raise RowRefused("input_not_object", kind=json_type_name(conversation))
     return conversation
 
 
@@ -45,7 +47,7 @@ def _output_of(row: Mapping[str, object], field: str, *, is_marked: bool) -> obj
     if messages is None:
         raise RowRefused("output_missing", field=field)
     if not isinstance(messages, list):
-        raise RowRefused("output_not_list", field=field, kind=kind_of(messages))
+        raise RowRefused("output_not_list", field=field, kind=json_type_name(messages))
     if len(messages) != 1:
         raise RowRefused("output_not_single", field=field, count=len(messages))
     message = messages[0]
@@ -57,4 +59,4 @@ def _output_of(row: Mapping[str, object], field: str, *, is_marked: bool) -> obj
         raise RowRefused("output_not_assistant", field=field, role=message["role"])
     if any(message.get(key) for key in ("tool_calls", "function_call", "refusal")):
         raise RowRefused("output_not_text", field=field)
-    return content_meaning(message["content"])
+    return normalized_content(message["content"])

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-MINIMUM_ROWS: Final = 10
+MIN_TRAINING_ROWS: Final = 10
 """Hosts refuse a training file with fewer rows."""
 
 _SHOWN_CHARACTERS = 60
@@ -19,7 +19,7 @@ class Method(StrEnum):
     DPO = "dpo"
 
 
-FILE_REASONS: Final = {
+FILE_PROBLEM_TEXTS: Final = {
     "file_empty": "the file is empty, choose a file with rows in it",
     "line_too_long": "the line is longer than {limit} MiB, shorten the row or split the line",
     "not_utf8": "byte {byte} is not valid UTF-8, save the file as UTF-8",
@@ -236,10 +236,10 @@ def _all_reasons() -> dict[str, str]:
     in_outputs = {
         f"output_{c}": r.replace("{place}", "“{field}”") for c, r in _MESSAGE_REASONS.items()
     }
-    return in_outputs | in_messages | FILE_REASONS | _ROW_REASONS
+    return in_outputs | in_messages | FILE_PROBLEM_TEXTS | _ROW_REASONS
 
 
-REASONS: Final[Mapping[str, str]] = MappingProxyType(_all_reasons())
+PROBLEM_TEXTS: Final[Mapping[str, str]] = MappingProxyType(_all_reasons())
 """English reasons by code, with {named} fields for a problem's details."""
 
 
@@ -254,7 +254,7 @@ class Problem:
     @property
     def reason(self) -> str:
         """What is wrong and what to do, as part of a sentence."""
-        return REASONS[self.code].format_map(self.details)
+        return PROBLEM_TEXTS[self.code].format_map(self.details)
 
     @property
     def sentence(self) -> str:
@@ -273,7 +273,7 @@ class Problem:
         """Returns the problem whose `line` is the number of a row."""
         return replace(self, details={**self.details, "is_row": 1})
 
-    def in_part(self, name: str) -> "Problem":
+    def in_file_part(self, name: str) -> "Problem":
         """Returns the problem with the name of the file in an archive, or of the sheet."""
         inner = self.details.get("file")
         whole = ", ".join(str(part) for part in (name, inner) if part)
@@ -281,19 +281,19 @@ class Problem:
 
 
 class RowRefused(Exception):
-    """A row breaks a rule; `code` is a key of `REASONS`."""
+    """A row breaks a rule; `code` is a key of `PROBLEM_TEXTS`."""
 
     def __init__(self, code: str, /, **details: str | int) -> None:
         super().__init__(code)
         self.code = code
         self.details = details
 
-    def at(self, line: int) -> Problem:
+    def to_problem(self, line: int) -> Problem:
         """Returns the problem with a line number."""
         return Problem(line, self.code, self.details)
 
 
-def kind_of(value: object) -> str:
+def json_type_name(value: object) -> str:
     """Returns the JSON name of a value's type."""
     if isinstance(value, bool):
         return "boolean"
@@ -306,7 +306,7 @@ def quote_value(value: object) -> str:
     if not isinstance(value, str):
         # Python refuses to convert an integer with thousands of digits to text.
         is_short = isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**9)
-        return str(value) if is_short else kind_of(value)
+        return str(value) if is_short else json_type_name(value)
     text = " ".join(value[: _SHOWN_CHARACTERS * 2].split())
     text = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
     return text.encode(errors="replace").decode()

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import ceil
 from typing import Final
 
-ROW_TOKENS: Final = 3
-Count = Callable[[str], int]
+FIXED_TOKENS_PER_ROW: Final = 3
+TokenCounter = Callable[[str], int]
 """Returns the number of tokens of a text."""
 _MESSAGE_TOKENS = 4
 """Tokens of each message beside its text: three, as in OpenAI's cookbook, and one for the role."""
@@ -16,26 +16,26 @@ _MAX_TOKENS_PER_CHARACTER = 2
 """Upper bound of the estimate."""
 
 
-def count_tokens(row: Mapping[str, object], of_text: Count | None = None) -> int:
+def count_tokens(row: Mapping[str, object], token_counter: TokenCounter | None = None) -> int:
     """Returns the tokens of a chat row, or of a preference row with both outputs.
 
     `of_text` counts tokens as the model does; without it they are estimated. The tokens between
     messages are always an estimate.
     """
-    of_text = of_text or text_tokens
+    token_counter = token_counter or estimate_text_tokens
     conversation = row.get("input") if "messages" not in row else row
     lists: list[object] = [row.get("preferred_output"), row.get("non_preferred_output")]
-    total = ROW_TOKENS
+    total = FIXED_TOKENS_PER_ROW
     if isinstance(conversation, Mapping):
         lists.append(conversation.get("messages"))
         total += sum(
-            _value_tokens(conversation.get(key), of_text) for key in ("tools", "functions")
+            _value_tokens(conversation.get(key), token_counter) for key in ("tools", "functions")
         )
     messages = [message for part in lists if isinstance(part, list) for message in part]
-    return total + sum(_message_tokens(message, of_text) for message in messages)
+    return total + sum(_message_tokens(message, token_counter) for message in messages)
 
 
-def text_tokens(text: str) -> int:
+def estimate_text_tokens(text: str) -> int:
     """Estimates the tokens of a text, for the tokenizers of about 2024 and later.
 
     Four ASCII characters make a token, and a word at least one; a character of two bytes in UTF-8
@@ -57,9 +57,9 @@ def text_tokens(text: str) -> int:
     return max(ceil(tokens), len(text.split()))
 
 
-def tokens_of(messages: Iterable[Mapping[str, object]]) -> int:
+def estimate_message_tokens(messages: Iterable[Mapping[str, object]]) -> int:
     """Estimates the tokens in the texts of messages."""
-    return sum(text_tokens(_text_of(message.get("content"))) for message in messages)
+    return sum(estimate_text_tokens(_text_of(message.get("content"))) for message in messages)
 
 
 def _text_of(content: object) -> str:
@@ -69,9 +69,11 @@ def _text_of(content: object) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def most_tokens(characters: int, messages: int) -> int:
+def max_estimated_tokens(characters: int, messages: int) -> int:
     """Returns an upper bound of the estimate for plain messages, by their length alone."""
-    return ROW_TOKENS + messages * _MESSAGE_TOKENS + characters * _MAX_TOKENS_PER_CHARACTER
+    return (
+        FIXED_TOKENS_PER_ROW + messages * _MESSAGE_TOKENS + characters * _MAX_TOKENS_PER_CHARACTER
+    )
 
 
 def content_text(content: object) -> str:
@@ -100,7 +102,7 @@ def texts_in(value: object) -> Iterator[str]:
             stack.extend(item.values())
 
 
-def _message_tokens(message: object, of_text: Count) -> int:
+def _message_tokens(message: object, of_text: TokenCounter) -> int:
     if not isinstance(message, Mapping):
         return _MESSAGE_TOKENS
     content = message.get("content")
@@ -110,5 +112,5 @@ def _message_tokens(message: object, of_text: Count) -> int:
     return _MESSAGE_TOKENS + sum(_value_tokens(value, of_text) for value in texts)
 
 
-def _value_tokens(value: object, of_text: Count) -> int:
+def _value_tokens(value: object, of_text: TokenCounter) -> int:
     return sum(of_text(text) for text in texts_in(value))

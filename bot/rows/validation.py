@@ -4,12 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Final, TypeGuard
 
-from bot.rows.conversation_rules import CONTROL_MARK, check_chat
-from bot.rows.preference_rules import OUTPUTS, check_preference
-from bot.rows.problems import Method, Problem, RowRefused, kind_of, quote_value
-from bot.rows.token_counts import ROW_TOKENS, Count, count_tokens, most_tokens
+from bot.rows.conversation_rules import CONTROL_SEQUENCE_START, check_chat_row
+from bot.rows.preference_rules import PREFERENCE_OUTPUT_KEYS, check_preference
+from bot.rows.problems import Method, Problem, RowRefused, json_type_name, quote_value
+from bot.rows.token_counts import (
+    FIXED_TOKENS_PER_ROW,
+    TokenCounter,
+    count_tokens,
+    max_estimated_tokens,
+)
 
-DEEPEST_NESTING: Final = 64
+MAX_NESTING_DEPTH: Final = 64
 _MAX_TOKENS_PER_CHARACTER = 4
 """Upper bound of estimated tokens per character of a row's keys and texts, with images."""
 _PLAIN_ROLES = frozenset({"system", "developer", "user", "assistant"})
@@ -21,7 +26,7 @@ def check_rows(
     """Yields each valid row, and a Problem in place of each invalid one, in order."""
     may_be_plain = method is Method.SUPERVISED
     for line, row in rows:
-        if (may_be_plain and is_plain(row, max_tokens)) or isinstance(row, Problem):
+        if (may_be_plain and is_plain_row(row, max_tokens)) or isinstance(row, Problem):
             yield line, row
         else:
             yield line, _check(row, method, line=line, max_tokens=max_tokens)
@@ -33,28 +38,28 @@ def check_row(
     *,
     line: int = 0,
     max_tokens: int = 65_536,
-    of_text: Count | None = None,
+    token_counter: TokenCounter | None = None,
 ) -> Problem | None:
     """Returns the first rule that a parsed row breaks; never raises, whatever the JSON value.
 
     `of_text` counts tokens as the model does; without it they are estimated.
     """
-    if of_text is None and method is Method.SUPERVISED and is_plain(row, max_tokens):
+    if token_counter is None and method is Method.SUPERVISED and is_plain_row(row, max_tokens):
         return None
-    checked = _check(row, method, line=line, max_tokens=max_tokens, of_text=of_text)
+    checked = _check(row, method, line=line, max_tokens=max_tokens, of_text=token_counter)
     return checked if isinstance(checked, Problem) else None
 
 
-def method_of(row: object) -> Method | None:
+def detect_method(row: object) -> Method | None:
     """Returns the method that a row's keys belong to; None if they belong to none."""
     if not isinstance(row, Mapping):
         return None
-    if any(key in row for key in OUTPUTS):
+    if any(key in row for key in PREFERENCE_OUTPUT_KEYS):
         return Method.DPO
     return Method.SUPERVISED if "messages" in row else None
 
 
-def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
+def is_plain_row(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
     """Whether a row is certainly valid: text messages without tools and the like.
 
     A fast check, since most files have only such rows. A row for which it is False may be valid.
@@ -85,7 +90,7 @@ def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
         return False
     if role != "assistant" or messages[-1].get("weight") == 0:
         return False
-    return most_tokens(size, len(messages)) <= max_tokens
+    return max_estimated_tokens(size, len(messages)) <= max_tokens
 
 
 def _has_plain_extra(message: dict[str, object]) -> bool:
@@ -99,30 +104,30 @@ def _has_plain_extra(message: dict[str, object]) -> bool:
 
 
 def _check(
-    row: object, method: Method, *, line: int, max_tokens: int, of_text: Count | None = None
+    row: object, method: Method, *, line: int, max_tokens: int, of_text: TokenCounter | None = None
 ) -> dict[str, object] | Problem:
     try:
         return _require_valid(row, method, max_tokens, of_text)
     except RowRefused as refusal:
-        return refusal.at(line)
+        return refusal.to_problem(line)
 
 
 def _require_valid(
-    row: object, method: Method, max_tokens: int, of_text: Count | None
+    row: object, method: Method, max_tokens: int, of_text: TokenCounter | None
 ) -> dict[str, object]:
     """Returns the row if it is valid. Raises RowRefused."""
     if not isinstance(row, dict):
-        raise RowRefused("row_not_object", kind=kind_of(row))
+        raise RowRefused("row_not_object", kind=json_type_name(row))
     text = _joined_texts(row)
     _check_method(row, method)
-    check = check_chat if method is Method.SUPERVISED else check_preference
-    check(row, is_marked=CONTROL_MARK in text)
-    if of_text or len(text) * _MAX_TOKENS_PER_CHARACTER + ROW_TOKENS > max_tokens:
+    check = check_chat_row if method is Method.SUPERVISED else check_preference
+    check(row, is_marked=CONTROL_SEQUENCE_START in text)
+    if of_text or len(text) * _MAX_TOKENS_PER_CHARACTER + FIXED_TOKENS_PER_ROW > max_tokens:
         _check_length(row, max_tokens, of_text)
     return row
 
 
-def _check_length(row: dict[str, object], max_tokens: int, of_text: Count | None) -> None:
+def _check_length(row: dict[str, object], max_tokens: int, of_text: TokenCounter | None) -> None:
     tokens = count_tokens(row, of_text)
     if tokens > max_tokens:
         raise RowRefused("too_long", tokens=tokens, limit=max_tokens)
@@ -136,7 +141,7 @@ def _joined_texts(row: object) -> str:
     texts: list[str] = []
     # Level by level, because an uploaded row could exceed the recursion limit.
     level: list[object] = [row]
-    for _ in range(DEEPEST_NESTING):
+    for _ in range(MAX_NESTING_DEPTH):
         below: list[object] = []
         for value in level:
             if isinstance(value, str):
@@ -165,7 +170,7 @@ def _valid_unicode(text: str) -> str:
 
 
 def _check_method(row: Mapping[str, object], method: Method) -> None:
-    own_method = method_of(row)
+    own_method = detect_method(row)
     if method is Method.DPO and own_method is Method.SUPERVISED and "input" not in row:
         raise RowRefused("chat_among_preferences")
     if method is Method.SUPERVISED and own_method is Method.DPO and "messages" not in row:

@@ -11,7 +11,7 @@ _WORD = re.compile(r"\w+")
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Returns the case-folded words; for Chinese and Japanese every character bigram."""
     words: list[str] = []
     for word in _WORD.findall(text.casefold()):
@@ -24,7 +24,7 @@ def words_of(text: str) -> list[str]:
 
 def search_terms(text: str, most: int) -> list[str]:
     """Returns the longest words; of a text without spaces evenly spaced character bigrams."""
-    words = list(dict.fromkeys(words_of(text)))
+    words = list(dict.fromkeys(split_words(text)))
     longest = sorted(words, key=len, reverse=True)
     if longest and len(longest[0]) <= _PAIR:
         longest = words[:: max(1, len(words) // most)]

@@ -36,24 +36,27 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Field, FieldKind, Form, Reply, Tone
 from bot.request import Request
-from bot.synthetic.source_examples import SourceExamples, source_examples
+from bot.synthetic.source_examples import SourceExamples, select_source_examples
 from bot.words import Words
 
 handlers = Handlers()
 
-STATUS = "synthetic.status"
-KIND = PaidRunKind(
-    "run", audit_prefix="synthetic", text_key_prefix="synthetic", status_notice=STATUS
+SYNTHETIC_STATUS_NOTICE = "synthetic.status"
+SYNTHETIC_RUN_KIND = PaidRunKind(
+    "run",
+    audit_prefix="synthetic",
+    text_key_prefix="synthetic",
+    status_notice=SYNTHETIC_STATUS_NOTICE,
 )
 MAX_WORDINGS, MAX_EXAMPLES = 5, 5000
 _WORDINGS, _EXAMPLES = 3, 200
 
 
 @handlers.button("synthetic.choose", Role.TRAINER, opens_form=True)
-async def choose(request: Request, deps: Dependencies) -> Reply:
+async def open_synthetic_form(request: Request, deps: Dependencies) -> Reply:
     """Opens the form for host, model and number of examples."""
     kind, words, assistant = _kind(request), request.words, request.assistant
-    usable = [deps.hosts.get(name) for name in deps.hosts.usable(request.workspace)]
+    usable = [deps.hosts.get(name) for name in deps.hosts.usable_names(request.workspace)]
     hosts = [host for host in usable if not host.profile.keeps_words and host.bases]
     if not hosts:
         raise NotNow(problem=words("synthetic.no_host"))
@@ -82,12 +85,12 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("synthetic.choose", Role.TRAINER)
-async def estimate(request: Request, deps: Dependencies) -> Reply:
+async def estimate_run(request: Request, deps: Dependencies) -> Reply:
     """Stores an estimate and shows its size and price; nothing is sent to the model."""
     access.refuse_closed_workspace(request.workspace, request.words)
     new = _requested_run(request, deps)
     async with deps.store.reading() as records:
-        sources = await source_examples(new, request.assistant, records)
+        sources = await select_source_examples(new, request.assistant, records)
     _require_sources(request, new, sources)
     prompt, completion = sources.prompt_tokens, sources.completion_tokens
     model = Contender(ContenderKind.BASE, new.model, new.host, new.model)
@@ -117,7 +120,7 @@ def _requested_run(request: Request, deps: Dependencies) -> SyntheticRun:
     Raises NotNow for a host whose models only repeat their training rows.
     """
     assistant, words = request.assistant, request.words
-    host = deps.hosts.paid(
+    host = deps.hosts.get_paid(
         HostName(request.text_option("host") or assistant.chat_host), request.workspace
     )
     model = ModelName(request.text_option("model") or assistant.base)
@@ -182,8 +185,10 @@ def _estimate_card(run: SyntheticRun, private: int, words: Words) -> Card:
 async def confirm(request: Request, deps: Dependencies) -> Reply:
     """Confirms a run; its runner then sends the requests."""
     async with deps.store.writing() as records:
-        run = await estimated_run(request, records.synthetic_runs, KIND)
-        await confirm_run(request, run, records.synthetic_runs, records, KIND, host=run.host)
+        run = await estimated_run(request, records.synthetic_runs, SYNTHETIC_RUN_KIND)
+        await confirm_run(
+            request, run, records.synthetic_runs, records, SYNTHETIC_RUN_KIND, host=run.host
+        )
     deps.wake_runners()
     return Card(request.words("synthetic.confirmed", name=request.user.name), replaces=True)
 
@@ -191,14 +196,14 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("synthetic.decline", Role.TRAINER)
 async def decline(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        return await decline_run(request, records.synthetic_runs, KIND)
+        return await decline_run(request, records.synthetic_runs, SYNTHETIC_RUN_KIND)
 
 
 @handlers.button("synthetic.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
     """Stops a run; examples proposed so far stay."""
     async with deps.store.writing() as records:
-        reply = await stop_run(request, records.synthetic_runs, records, KIND)
+        reply = await stop_run(request, records.synthetic_runs, records, SYNTHETIC_RUN_KIND)
     deps.wake_runners()
     return reply
 
@@ -212,7 +217,7 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
         return await progress_card(
             run, records.synthetic_runs, run.examples, title, words, name="synthetic", why=why
         )
-    counts = await records.synthetic_runs.counts(run.workspace, run.id)
+    counts = await records.synthetic_runs.count_by_state(run.workspace, run.id)
     lines = [*_result_lines(run, counts, words)]
     lines += [words("judge.why", why=why)] if why and counts.get(CallState.FAILED) else []
     return Card(title, tuple(lines), tone=Tone.GOOD if run.report["proposed"] else Tone.PLAIN)

@@ -25,7 +25,7 @@ _LENGTH_FACTOR, _EXTRA_CHARACTERS = 3, 120
 _SEPARATORS = re.compile(r"[\W_]+")
 
 
-def messages_for(run: SyntheticRun, row: Row, instructions: str) -> list[PromptMessage] | None:
+def prompt_messages(run: SyntheticRun, row: Row, instructions: str) -> list[PromptMessage] | None:
     """Returns the prompt about a row; None for a row with parts other than plain text."""
     pair = prompt_and_reference(row, "")
     if pair is None or pair[0][-1]["role"] != "user":
@@ -45,7 +45,7 @@ def messages_for(run: SyntheticRun, row: Row, instructions: str) -> list[PromptM
     return [{"role": "system", "content": rule}, {"role": "user", "content": "\n\n".join(parts)}]
 
 
-def rows_of(run: SyntheticRun, row: Row, text: str) -> list[Row]:
+def parse_rows(run: SyntheticRun, row: Row, text: str) -> list[Row]:
     """Returns the proposed rows in a model's answer; none if nothing in it can be used."""
     pair = prompt_and_reference(row, "")
     if pair is None:

@@ -29,8 +29,8 @@ from bot.ports.store import Records
 from bot.prompts import PromptMessage
 from bot.rows import Method, check_row
 from bot.synthetic import command
-from bot.synthetic.prompt import messages_for, rows_of
-from bot.synthetic.source_examples import source_of
+from bot.synthetic.prompt import parse_rows, prompt_messages
+from bot.synthetic.source_examples import find_source
 
 _SAMPLING = Sampling(max_tokens=2000)
 """More tokens than an answer needs, because a reasoning model thinks before it answers."""
@@ -45,10 +45,10 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
     async def _messages(self, run: SyntheticRun, call: SyntheticCall) -> list[PromptMessage] | None:
         async with self._store.reading() as records:
             assistant = await records.assistants.get(run.workspace, run.assistant)
-            source = await source_of(run, call.example, records)
+            source = await find_source(run, call.example, records)
         if source is None:
             return None
-        return messages_for(run, source.row or {}, assistant.instructions)
+        return prompt_messages(run, source.row or {}, assistant.instructions)
 
     def _sampling(self, run: SyntheticRun) -> Sampling:
         return _SAMPLING
@@ -57,12 +57,12 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
         self, records: Records, run: SyntheticRun, call: SyntheticCall, answer: Answer
     ) -> SyntheticCall:
         """Proposes the examples in an answer, if their source may still be used."""
-        source = await source_of(run, call.example, records)
+        source = await find_source(run, call.example, records)
         if source is None:
             return replace(call, state=CallState.FAILED)
         messages = await records.example_messages.messages_of(run.workspace, source.id)
         proposed = 0
-        for row in rows_of(run, source.row or {}, answer.text):
+        for row in parse_rows(run, source.row or {}, answer.text):
             if check_row(row, Method.SUPERVISED) is None:
                 new = replace(_proposal(run, source, row), messages=tuple(messages))
                 now = self._clock.now()
@@ -72,7 +72,9 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
     async def _tell(
         self, records: Records, run: SyntheticRun, *, at: datetime, trouble: AttuneError | None
     ) -> None:
-        await queue_run_notice(records, run, command.STATUS, at=at, trouble=trouble)
+        await queue_run_notice(
+            records, run, command.SYNTHETIC_STATUS_NOTICE, at=at, trouble=trouble
+        )
 
     async def _report(self, run: SyntheticRun, records: Records) -> Mapping[str, object]:
         calls = await records.synthetic_runs.calls(run.workspace, run.id)

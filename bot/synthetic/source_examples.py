@@ -17,9 +17,9 @@ from bot.domain import (
 )
 from bot.evaluation.planning import prompt_and_reference
 from bot.ports.store import Records
-from bot.rows import Method, text_tokens
-from bot.rows.classification_metrics import labels_among
-from bot.synthetic.prompt import messages_for
+from bot.rows import Method, estimate_text_tokens
+from bot.rows.classification_metrics import find_labels
+from bot.synthetic.prompt import prompt_messages
 
 _EXTRA_TOKENS = 4
 
@@ -39,7 +39,7 @@ class SourceExamples:
     labels: tuple[str, ...]
 
 
-async def source_examples(
+async def select_source_examples(
     run: SyntheticRun, assistant: Assistant, records: Records
 ) -> SourceExamples:
     """Returns the source examples of a run, at most `run.examples` of them.
@@ -50,14 +50,16 @@ async def source_examples(
     filters = ExampleFilter(held_out=False, tag=run.tag or None)
     has_wordings: frozenset[ExampleId] = frozenset()
     if run.kind is SyntheticKind.WORDINGS:
-        has_wordings = await records.synthetic_runs.with_proposals(run.workspace, run.assistant)
+        has_wordings = await records.synthetic_runs.sources_with_proposals(
+            run.workspace, run.assistant
+        )
     answers: Counter[str] = Counter()
     tokens: dict[ExampleId, tuple[int, int]] = {}
     private = 0
-    async for example in records.examples.trainable(
+    async for example in records.examples.iterate_trainable(
         run.workspace, run.assistant, Method.SUPERVISED, filters=filters
     ):
-        if not is_source(example):
+        if not may_be_source(example):
             continue
         pair = prompt_and_reference(example.row, "")
         if pair is None:
@@ -67,8 +69,8 @@ async def source_examples(
             private += 1
         elif example.id not in has_wordings and len(tokens) < run.examples:
             tokens[example.id] = _tokens(run, example, assistant)
-    labels = tuple(label for label, _ in labels_among(answers))
-    overhead = sum(map(text_tokens, labels)) if run.kind is SyntheticKind.LABELS else 0
+    labels = tuple(label for label, _ in find_labels(answers))
+    overhead = sum(map(estimate_text_tokens, labels)) if run.kind is SyntheticKind.LABELS else 0
     return SourceExamples(
         list(tokens),
         sum(prompt for prompt, _ in tokens.values()) + overhead * len(tokens),
@@ -78,16 +80,16 @@ async def source_examples(
     )
 
 
-def is_source(example: Example) -> bool:
+def may_be_source(example: Example) -> bool:
     """Whether an example may be a source: not synthetic, not held out, not must-answer."""
     return (
         example.synthetic is None and not example.held_out and MUST_ANSWER_TAG not in example.tags
     )
 
 
-async def source_of(run: SyntheticRun, example: ExampleId, records: Records) -> Example | None:
+async def find_source(run: SyntheticRun, example: ExampleId, records: Records) -> Example | None:
     """Returns the current example; None if it may not be sent any more."""
-    examples = records.examples.trainable(
+    examples = records.examples.iterate_trainable(
         run.workspace,
         run.assistant,
         Method.SUPERVISED,
@@ -96,7 +98,7 @@ async def source_of(run: SyntheticRun, example: ExampleId, records: Records) -> 
         filters=ExampleFilter(held_out=False),
     )
     async for current in examples:
-        is_allowed = current.id == example and is_source(current) and not current.private_text
+        is_allowed = current.id == example and may_be_source(current) and not current.private_text
         return current if is_allowed else None
     return None
 
@@ -104,10 +106,10 @@ async def source_of(run: SyntheticRun, example: ExampleId, records: Records) -> 
 def _tokens(run: SyntheticRun, example: Example, assistant: Assistant) -> tuple[int, int]:
     """Returns estimated tokens of the prompt, without the list of labels, and of the answer."""
     without_labels = replace(run, labels=())
-    messages = messages_for(without_labels, example.row or {}, assistant.instructions) or []
-    prompt = sum(text_tokens(message["content"]) for message in messages)
+    messages = prompt_messages(without_labels, example.row or {}, assistant.instructions) or []
+    prompt = sum(estimate_text_tokens(message["content"]) for message in messages)
     if run.kind is SyntheticKind.LABELS:
         return prompt, _EXTRA_TOKENS
     pair = prompt_and_reference(example.row, "")
-    question = text_tokens(pair[0][-1]["content"]) if pair else 0
+    question = estimate_text_tokens(pair[0][-1]["content"]) if pair else 0
     return prompt, run.wordings * (question + _EXTRA_TOKENS)

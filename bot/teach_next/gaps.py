@@ -84,7 +84,9 @@ async def recent_answers(
     ]
     declined_ids = {turn.id for turn in others if starts_with_refusal(turn.reply)}
     bad = [*marked, *(turn for turn in others if turn.id in declined_ids)]
-    evaluated = await records.evaluation_gaps.of_model(workspace, assistant, model, since=since)
+    evaluated = await records.evaluation_gaps.list_by_model(
+        workspace, assistant, model, since=since
+    )
     in_channel = [turn for turn in evaluated if channel in (None, turn.channel)]
     bad_ids = marked_ids | declined_ids
     return RecentAnswers(

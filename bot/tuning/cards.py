@@ -69,7 +69,7 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
     """Renders the live status message of a job."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     assistant = await records.assistants.get(job.workspace, job.assistant)
-    measures = await records.jobs.measures(job.workspace, job.id)
+    measures = await records.jobs.metrics(job.workspace, job.id)
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
         lines=_status_lines(job, words, in_full=notices.may_quote_host(notice)),
@@ -84,7 +84,7 @@ async def render_ended_notice(notice: Notice, records: Records, words: Words) ->
     """Renders the end card of a job: the new model, or why the job failed."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     ended = await _ended_card(notice, job, records, words)
-    return replace(ended, pings=tuple(await records.jobs.pings(job.workspace, job.id)))
+    return replace(ended, pings=tuple(await records.jobs.users_to_ping(job.workspace, job.id)))
 
 
 @handlers.button(PING_BUTTON, Role.MEMBER)
@@ -92,7 +92,9 @@ async def toggle_ping(request: Request, deps: Dependencies) -> Reply:
     """Toggles whether the user is mentioned when the job ends."""
     async with deps.store.writing() as records:
         job = await notices.named_job(request, records)
-        is_on = request.user_id not in await records.jobs.pings(request.workspace_id, job.id)
+        is_on = request.user_id not in await records.jobs.users_to_ping(
+            request.workspace_id, job.id
+        )
         await records.jobs.set_ping(request.workspace_id, job.id, request.user_id, on=is_on)
     return Text(request.words("job.ping_on" if is_on else "job.ping_off", id=job.id), private=True)
 
@@ -101,9 +103,9 @@ async def _ended_card(notice: Notice, job: Job, records: Records, words: Words) 
     in_full = notices.may_quote_host(notice)
     if job.phase is not Phase.SUCCEEDED:
         return await _failed_card(job, records, words, in_full=in_full)
-    measures = await records.jobs.measures(job.workspace, job.id)
+    measures = await records.jobs.metrics(job.workspace, job.id)
     saved = await _tokens_saved(job, records)
-    evaluation = await records.evaluations.of_job(job.workspace, job.id)
+    evaluation = await records.evaluations.find_started_by_job(job.workspace, job.id)
     is_asked = evaluation is not None and evaluation.is_gate
     is_used = job.use_when_done and job.error_message is None
     is_in_use, is_gate = is_used and not job.use_if_better, is_used and job.use_if_better
@@ -196,7 +198,7 @@ async def show_job(request: Request, deps: Dependencies) -> Reply:
             line = request.words("status.examples", count=count)
             return Card(request.words("status.no_job"), lines=(line,))
         events = await records.jobs.events(request.workspace_id, job.id, last=_EVENTS_READ)
-        measures = await records.jobs.measures(request.workspace_id, job.id)
+        measures = await records.jobs.metrics(request.workspace_id, job.id)
         checkpoints = await records.jobs.checkpoints(request.workspace_id, job.id)
         assistant = await records.assistants.get(request.workspace_id, job.assistant)
     words, models = request.words, [item.model for item in checkpoints]
@@ -392,7 +394,7 @@ async def _shown_job(request: Request, records: Records) -> Job | None:
     """Returns the named job, else the newest running one, else the newest."""
     if request.text_option("job") or request.argument:
         return await notices.named_job(request, records)
-    running = await records.jobs.open_in(request.workspace_id)
+    running = await records.jobs.list_open_in_workspace(request.workspace_id)
     newest = running or await records.jobs.page(request.workspace_id, limit=1)
     return newest[-1] if newest else None
 
@@ -413,7 +415,7 @@ async def show_token_accuracy(request: Request, deps: Dependencies) -> Reply:
     """Shows the share of tokens predicted correctly, on training and validation rows."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-        measures = await records.jobs.measures(request.workspace_id, job.id)
+        measures = await records.jobs.metrics(request.workspace_id, job.id)
     chart = token_accuracy_chart(measures, request.words)
     if chart is None:
         raise NotNow(problem=request.words("job.no_numbers", id=job.id))

@@ -9,7 +9,7 @@ from bot.commands import JOB_OPTION, Handlers, Option, OptionKind
 from bot.domain import ExampleId, Job, Role
 from bot.errors import NotFound, NotNow
 from bot.example_files import last_question_and_answer
-from bot.examples.state_changes import is_hidden
+from bot.examples.state_changes import is_hidden_example
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Listing, ListingRow, Reply, Tone, one_line
@@ -117,7 +117,7 @@ async def _line(request: Request, kind: str, number: ExampleId, records: Records
     except NotFound:
         example = None
     if example is not None and example.row is not None:
-        if is_hidden(request, example):
+        if is_hidden_example(request, example):
             text = words("data.elsewhere")
         else:
             text = " → ".join(

@@ -109,7 +109,7 @@ def _warnings(request: Request, host: Host, base: ModelName) -> Iterator[str]:
     for prefix, date in profile.retired_bases:
         if base.startswith(prefix):
             yield words("start.retired", base=base, host=host.name, date=date)
-    if profile.serving is Serving.BY_HAND:
+    if profile.serving is Serving.DEPLOYED_BY_PERSON:
         yield words("start.by_hand", page=profile.serving_page or host.name)
     yield from _hosting_warnings(host, request)
     if profile.idle_days is not None:
@@ -122,9 +122,9 @@ def _hosting_warnings(host: Host, request: Request) -> Iterator[str]:
     hourly = host.price(request.assistant.base).hosting
     if hourly:
         yield words("start.hosting", price=words.price_text(hourly))
-    elif hourly is None and serving is not Serving.AT_ONCE:
+    elif hourly is None and serving is not Serving.READY_WHEN_TRAINED:
         yield words("start.hosting_unknown")
-    if serving is Serving.BY_CALL and hourly != 0:
+    if serving is Serving.DEPLOYED_BY_API and hourly != 0:
         yield words("start.served")
 
 
@@ -184,7 +184,7 @@ async def estimate_cost(plan: TrainingPlan, records: Records) -> Estimate:
     tokens = sum(row.tokens for row in plan.training)
     epochs = plan.hyperparameters.n_epochs or default_epochs(len(plan.training))
     price = plan.host.price(plan.base).training
-    past = await records.jobs.durations(plan.host.name, plan.base)
+    past = await records.jobs.past_durations(plan.host.name, plan.base)
     return Estimate(
         rows=len(plan.training),
         validation_rows=len(plan.validation),

@@ -112,7 +112,7 @@ async def delete_model(request: Request, deps: Dependencies) -> Reply:
         if state != await _state_of(request, model, records):
             return outdated_refusal(request, await _confirmation_card(request, model, records))
         host = deps.hosts.get(model.host)
-        await records.models.delete(request.workspace_id, model.name)
+        await records.models.mark_deleted(request.workspace_id, model.name)
         undo = await _offer_undo(request, records, "model", host.name, model=model.name)
         await request.audit(records, "model.deleted", model=model.name)
     deps.wake_runners()
@@ -223,7 +223,7 @@ def _model_lines(request: Request, own: OwnedResources, host: Host) -> Iterator[
 async def _deployment_lines(
     request: Request, own: OwnedResources, host: Host
 ) -> AsyncIterator[ListingRow]:
-    if host.profile.serving is not Serving.BY_CALL:
+    if host.profile.serving is not Serving.DEPLOYED_BY_API:
         return
     words, keys = request.words, {job.id: job.idempotency_key for job in own.jobs}
     tuned = [

@@ -81,7 +81,7 @@ async def download_metrics(request: Request, deps: Dependencies) -> Reply:
     """Sends the metrics of every step as CSV, with the columns of hosts' result files."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-        metrics = await records.jobs.measures(request.workspace_id, job.id)
+        metrics = await records.jobs.metrics(request.workspace_id, job.id)
     if not metrics:
         raise NotNow(problem=request.words("job.no_numbers", id=job.id))
     return Document(f"job-{job.id}-metrics.csv", _csv(metrics), request.words("job.numbers"))

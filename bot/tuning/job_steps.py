@@ -106,7 +106,7 @@ async def _paid_host(record: JobWriter, job: Job, hosts: Hosts) -> PaidHost:
         workspace = await records.workspaces.find(job.workspace)
     if workspace is None:
         raise NotFound(noun="workspace", name=job.workspace)
-    return hosts.paid(job.host, workspace)
+    return hosts.get_paid(job.host, workspace)
 
 
 async def _begin(record: JobWriter, job: Job) -> None:
@@ -122,7 +122,7 @@ async def _end_if_stopped(record: JobWriter, job: Job) -> bool:
         await record.end_job(job, Phase.CANCELLED)
         return True
     async with record.store.reading() as records:
-        forbidden = await records.snapshots.count_forbidden(job.workspace, job.snapshot)
+        forbidden = await records.snapshots.count_untrainable_rows(job.workspace, job.snapshot)
     if forbidden:
         await record.end_job(job, Phase.ABANDONED, error_code="permission")
     return bool(forbidden)
@@ -258,7 +258,7 @@ async def _send_action(
 
 async def _last_checkpoint_model(host: Host, remote: RemoteJob) -> ModelName | None:
     """Returns the last checkpoint's model: some hosts with manual deployment name no other."""
-    if host.profile.serving is not Serving.BY_HAND:
+    if host.profile.serving is not Serving.DEPLOYED_BY_PERSON:
         return None
     checkpoints = await host.checkpoints(remote.id)
     return checkpoints[-1].model if checkpoints else None
@@ -396,7 +396,7 @@ async def _finish_training(
     measures = await _fetch_optional(job, _result_measures(host, remote))
     async with record.store.writing() as records:
         await records.jobs.add_checkpoints(job.workspace, job.id, checkpoints)
-        await records.jobs.add_measures(job.workspace, job.id, measures)
+        await records.jobs.add_metrics(job.workspace, job.id, measures)
     changes = {
         **retries.job_fields_without_error(),
         "phase": Phase.WARMING,
@@ -420,16 +420,20 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost, hosts: Hosts) ->
     After a time limit the job ends with the error instead.
     """
     model, profile = ModelName(job.model or ""), host.profile
-    if profile.serving is Serving.BY_HAND:
+    if profile.serving is Serving.DEPLOYED_BY_PERSON:
         page = profile.serving_page or host.name
         fields = {"error_message": page, "error_code": DEPLOY_BY_HAND}
         return await _succeed(record, job, hosts, served_name=None, **fields)
-    limit = _MAX_WARM_UP_SECONDS if profile.serving is Serving.AT_ONCE else _MAX_DEPLOYMENT_WAIT
+    limit = (
+        _MAX_WARM_UP_SECONDS
+        if profile.serving is Serving.READY_WHEN_TRAINED
+        else _MAX_DEPLOYMENT_WAIT
+    )
     now = record.clock.now()
     is_given_up = now - (job.finished_at or now) > limit
     try:
         name = f"attune-{job.idempotency_key}"
-        served_name = await host.serve(job.host_job or "", model, base=job.base, name=name)
+        served_name = await host.deploy(job.host_job or "", model, base=job.base, name=name)
         if served_name is None:
             if is_given_up:
                 raise HostTimeout(host=host.name)
@@ -441,7 +445,7 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost, hosts: Hosts) ->
         return await _succeed(
             record, job, hosts, served_name=None, **retries.job_fields_of_error(error)
         )
-    if profile.serving is Serving.BY_CALL:
+    if profile.serving is Serving.DEPLOYED_BY_API:
         async with record.store.writing() as records:
             await paid_deployments.queue_hourly_cost_notice(records, job, host, at=now)
     if served_name == model:
@@ -504,9 +508,9 @@ async def _store_models(
             stored = replace(tuned, name=checkpoint.model, kind=kind, served_name=None, label=None)
             await records.models.add(job.workspace, stored)
     await records.models.add(job.workspace, tuned)
-    is_tainted = bool(await records.snapshots.count_forbidden(job.workspace, job.snapshot))
+    is_tainted = bool(await records.snapshots.count_untrainable_rows(job.workspace, job.snapshot))
     if is_tainted:
-        await records.models.taint(job.workspace, [job.snapshot])
+        await records.models.mark_tainted(job.workspace, [job.snapshot])
     return is_tainted
 
 
@@ -539,7 +543,7 @@ async def _deploy(
         host=job.host,
         by=job.asked_by,
         at=at,
-        after=current.model if current else None,
+        previous_model=current.model if current else None,
         served_name=served_name,
     )
     await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)

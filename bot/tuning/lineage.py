@@ -69,7 +69,7 @@ async def show_example_lineage(request: Request, deps: Dependencies) -> Reply:
     example = ExampleId(parse_number_argument(request.argument, "example"))
     async with deps.store.reading() as records:
         await records.examples.get(request.workspace_id, example)
-        holding = set(await records.snapshots.list_holding(request.workspace_id, [example]))
+        holding = set(await records.snapshots.list_containing(request.workspace_id, [example]))
         jobs = [
             job async for job in every_job(request.workspace_id, records) if job.snapshot in holding
         ]

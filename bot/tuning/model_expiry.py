@@ -66,7 +66,7 @@ class ExpiryCalendar:
         host = self._hosts.get(name)
         try:
             listed = await host.models()
-            is_deployed = host.profile.serving is Serving.BY_CALL
+            is_deployed = host.profile.serving is Serving.DEPLOYED_BY_API
             standing = await host.deployments() if is_deployed else ()
         except HostError as error:
             log.warning("The models of a host could not be listed", extra={"why": error.key})
@@ -97,14 +97,14 @@ class ExpiryCalendar:
         if not idle:
             return
         async with self._store.writing() as records:
-            canaries = await records.canaries.all_running()
+            canaries = await records.canaries.list_running()
             running = {(canary.assistant, canary.model) for canary in canaries}
             idle = [model for model in idle if (model.assistant, model.name) not in running]
-            jobs = await records.jobs.many(sorted({model.job for model in idle if model.job}))
+            jobs = await records.jobs.get_many(sorted({model.job for model in idle if model.job}))
             now = self._clock.now()
             jobs_by_id = {job.id: job for job in jobs}
             new = paid_deployments.idle_deployment_notices(idle, jobs_by_id, standing, host, at=now)
-            await records.outbox.announce(new, at=now)
+            await records.outbox.add_new(new, at=now)
 
     async def _pages(self) -> AsyncIterator[tuple[Sequence[DeployedModel], Sequence[Model]]]:
         """Yields deployed models and all models, for a page of workspaces at a time."""
@@ -117,7 +117,7 @@ class ExpiryCalendar:
                 ]
                 if not page:
                     return
-                models = await records.models.of_workspaces(page)
+                models = await records.models.list_of_workspaces(page)
                 answering = await _deployed_models(page, models, records)
             yield answering, models
             last = page[-1]
@@ -147,8 +147,8 @@ class ExpiryCalendar:
         ]
         if changed or facts:
             async with self._store.writing() as records:
-                await records.models.set_ends(changed)
-                await records.outbox.announce(facts, at=self._clock.now())
+                await records.models.set_expiry_dates(changed)
+                await records.outbox.add_new(facts, at=self._clock.now())
 
     def _expiry_notices(self, answering: DeployedModel, end: str | None) -> Iterator[NewNotice]:
         """Yields a notice for each channel, once for each threshold of `DAYS_BEFORE`."""
@@ -198,14 +198,16 @@ async def _deployed_models(
     models_by_assistant = _by_assistant(models)
     standing = [
         (assistant, current, channels, current.model if current else assistant.base)
-        for assistant, current, channels in await records.assistants.of_workspaces(workspaces)
+        for assistant, current, channels in await records.assistants.list_with_deployments(
+            workspaces
+        )
     ]
     used = {
         assistant.id: models_by_assistant[assistant.id].get(name)
         for assistant, _, _, name in standing
     }
     made = {number: model.job for number, model in used.items() if model and model.job}
-    jobs = {job.id: job for job in await records.jobs.many(sorted(set(made.values())))}
+    jobs = {job.id: job for job in await records.jobs.get_many(sorted(set(made.values())))}
     deployed = []
     for assistant, current, channels, name in standing:
         job = jobs.get(made[assistant.id]) if assistant.id in made else None

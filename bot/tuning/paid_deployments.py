@@ -34,7 +34,7 @@ async def delete_deployments_of_job(
     host: Host, *, idempotency_key: str | None, served_name: ModelName | None = None
 ) -> None:
     """Deletes the deployments of a job, also those that were never ready."""
-    if host.profile.serving is not Serving.BY_CALL:
+    if host.profile.serving is not Serving.DEPLOYED_BY_API:
         return
     for deployment in await host.deployments():
         if belongs_to_job(deployment, idempotency_key=idempotency_key, served_name=served_name):

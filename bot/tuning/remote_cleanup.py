@@ -62,7 +62,7 @@ async def delete_what_is_due(
     Returns when the next deletion requested by a person is due.
     """
     async with record.store.reading() as records:
-        due_at, now = await records.undoables.next_due(host), record.clock.now()
+        due_at, now = await records.undoables.next_due_time(host), record.clock.now()
         is_due = due_at is not None and due_at <= now
         if not is_due and not await _has_due(host, records, hosts, now=now):
             return due_at
@@ -70,19 +70,19 @@ async def delete_what_is_due(
     await _delete_tainted(host, record, hosts)
     await _clean_up(host, record, hosts)
     async with record.store.reading() as records:
-        due = await records.undoables.due(host, now=record.clock.now())
+        due = await records.undoables.list_due(host, now=record.clock.now())
     for undoable in due:
         await _delete_for_good(undoable, record, hosts)
     async with record.store.reading() as records:
-        return await records.undoables.next_due(host)
+        return await records.undoables.next_due_time(host)
 
 
 async def _has_due(host: HostName | None, records: Records, hosts: Hosts, *, now: datetime) -> bool:
     """Whether any step but the last has work; one transaction instead of five for each poll."""
     return bool(
-        await records.jobs.list_expiring()
+        await records.jobs.list_awaiting_file_deletion()
         or (_keeps_words(host, hosts) and await records.models.list_tainted(host))
-        or await records.remote_cleanups.due(now=now)
+        or await records.remote_cleanups.list_due(now=now)
     )
 
 
@@ -98,7 +98,7 @@ def matches_host(name: HostName, host: HostName | None, hosts: Hosts) -> bool:
 async def _forget_files(host: HostName | None, record: JobWriter, hosts: Hosts) -> None:
     """Deletes the uploaded files of finished jobs that requested it."""
     async with record.store.reading() as records:
-        jobs = await records.jobs.list_expiring()
+        jobs = await records.jobs.list_awaiting_file_deletion()
     now = record.clock.now()
     for job in jobs:
         if not matches_host(job.host, host, hosts) or (
@@ -125,7 +125,7 @@ async def _forget_files_of(job: Job, record: JobWriter, host: Host) -> None:
         ("training_file", "validation_file", "requested_action", "attempted_at")
     )
     async with record.store.writing() as records:
-        await records.jobs.change(job.workspace, job.id, when=None, **cleared)
+        await records.jobs.update_if(job.workspace, job.id, when=None, **cleared)
         at = record.clock.now()
         await records.audit.add(job.workspace, None, "files.deleted", at=at, job=job.id)
 
@@ -162,21 +162,21 @@ async def _delete_tainted(name: HostName | None, record: JobWriter, hosts: Hosts
             continue
         at = record.clock.now()
         async with record.store.writing() as records:
-            await records.models.delete(model.workspace, model.name)
+            await records.models.mark_deleted(model.workspace, model.name)
             await records.audit.add(model.workspace, None, "model.deleted", at=at, model=model.name)
 
 
 async def _clean_up(host: HostName | None, record: JobWriter, hosts: Hosts) -> None:
     """Runs the due cleanups; a failed one is retried without end, at doubling intervals."""
     async with record.store.reading() as records:
-        due = await records.remote_cleanups.due(now=record.clock.now())
+        due = await records.remote_cleanups.list_due(now=record.clock.now())
     for cleanup in due:
         if not matches_host(cleanup.host, host, hosts):
             continue
         is_gone = await _is_removed(cleanup, hosts)
         async with record.store.writing() as records:
             if is_gone:
-                await records.remote_cleanups.drop(cleanup.id)
+                await records.remote_cleanups.delete(cleanup.id)
             else:
                 doubled = _CLEANUP_WAIT * 2 ** min(cleanup.attempts, _CLEANUP_DOUBLINGS)
                 until = record.clock.now() + min(_MAX_CLEANUP_WAIT, doubled)
@@ -237,7 +237,7 @@ async def _delete_for_good(undoable: Undoable, record: JobWriter, hosts: Hosts) 
             await records.undoables.postpone(undoable.id, until=record.clock.now() + wait)
         return
     async with record.store.writing() as records:
-        await records.undoables.drop(undoable.id)
+        await records.undoables.delete(undoable.id)
 
 
 async def _delete_at_host(undoable: Undoable, host: Host, record: JobWriter) -> None:
@@ -256,7 +256,7 @@ async def _delete_at_host(undoable: Undoable, host: Host, record: JobWriter) -> 
         for name in ("training_file", "validation_file"):
             if getattr(job, name) == file:
                 changes[name] = None
-        await records.jobs.change(undoable.workspace, job.id, when=None, **changes)
+        await records.jobs.update_if(undoable.workspace, job.id, when=None, **changes)
 
 
 async def _delete_with_checkpoints(undoable: Undoable, host: Host, record: JobWriter) -> None:
@@ -281,7 +281,7 @@ async def _delete_with_checkpoints(undoable: Undoable, host: Host, record: JobWr
                 and sibling.host == model.host
                 and sibling.name not in remaining
             ):
-                await records.models.delete(undoable.workspace, sibling.name)
+                await records.models.mark_deleted(undoable.workspace, sibling.name)
 
 
 async def _give_up(undoable: Undoable, error: HostError, record: JobWriter) -> None:
@@ -294,10 +294,10 @@ async def _give_up(undoable: Undoable, error: HostError, record: JobWriter) -> N
     at = record.clock.now()
     async with record.store.writing() as records:
         if undoable.kind == "model":
-            await records.models.restore(undoable.workspace, ModelName(name))
+            await records.models.unmark_deleted(undoable.workspace, ModelName(name))
         key = f"{undoable.workspace}.kept.{undoable.id}"
         await records.outbox.put(key, place, DELETION_REFUSED_NOTICE, details=notice_details, at=at)
-        await records.undoables.drop(undoable.id)
+        await records.undoables.delete(undoable.id)
 
 
 async def render_deletion_refused_notice(

@@ -51,7 +51,7 @@ async def candidate_rows(
     by_text: dict[str, CandidateRow] = {}
     groups: dict[ExampleId, str] = {}
     must_answer: set[ExampleId] = set()
-    async for example in records.examples.trainable(
+    async for example in records.examples.iterate_trainable(
         request.workspace_id, request.assistant.id, method
     ):
         if len(by_text) % _ROWS_BETWEEN_PAUSES == 0:
@@ -62,7 +62,7 @@ async def candidate_rows(
             continue
         row = example.row or {}
         longest, counter = host.profile.max_row_tokens, host.tokenizer
-        problem = check_row(row, method, max_tokens=longest, of_text=counter)
+        problem = check_row(row, method, max_tokens=longest, token_counter=counter)
         if problem is not None:
             raise BadRow(example=example.id, reason=request.words.problem_reason(problem))
         _refuse_row(request, host, example)
@@ -146,18 +146,20 @@ async def freeze_snapshot(
     """Stores a snapshot with all its rows; after a crash in between no job refers to it."""
     training = sum(row.split is Split.TRAIN for row in rows)
     async with store.writing() as records:
-        snapshot = await records.snapshots.begin(
+        snapshot = await records.snapshots.create(
             request.workspace_id,
             request.assistant.id,
             method,
-            training=training,
-            validation=len(rows) - training,
+            training_rows=training,
+            validation_rows=len(rows) - training,
             at=request.now,
         )
     first = 0
     for part in batched(rows, _BATCH):
         async with store.writing() as records:
-            await records.snapshots.append(request.workspace_id, snapshot.id, part, first=first)
+            await records.snapshots.append_rows(
+                request.workspace_id, snapshot.id, part, first_position=first
+            )
         first += len(part)
     return snapshot.id
 
@@ -172,7 +174,7 @@ async def mark_held_out(job: Job, *, store: Store, at: datetime) -> None:
     for held_out, changed in changes.items():
         for part in batched(sorted(changed), _BATCH):
             async with store.writing() as records:
-                await records.examples.hold_out(job.workspace, part, held_out=held_out)
+                await records.examples.set_held_out(job.workspace, part, held_out=held_out)
 
 
 async def _held_out_examples(job: Job, store: Store, at: datetime) -> set[ExampleId]:
@@ -181,7 +183,7 @@ async def _held_out_examples(job: Job, store: Store, at: datetime) -> set[Exampl
     last: ExampleId | None = None
     while True:
         async with store.reading() as records:
-            page = await records.examples.ids(
+            page = await records.examples.list_ids(
                 job.workspace, filters, until=at, after=last, limit=_BATCH
             )
         if not page:

@@ -98,7 +98,7 @@ async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining
     """Returns rows, settings and price of a training; stores nothing."""
     access.refuse_closed_workspace(request.workspace, request.words)
     name = HostName(request.text_option("host") or request.assistant.training_host)
-    host = deps.hosts.paid(name, request.workspace)
+    host = deps.hosts.get_paid(name, request.workspace)
     method = Method(request.text_option("method") or Method.SUPERVISED)
     settings = _hyperparameters(request)
     _refuse_method(request, host, method)
@@ -254,11 +254,11 @@ def _refuse_settings(request: Request, host: Host, settings: Hyperparameters) ->
 
 
 async def _refuse_closed_host(request: Request, host: Host, base: ModelName) -> None:
-    """Raises TrainingClosed after the host's closing date, and errors of `Host.check_training`."""
+    """Raises TrainingClosed after the closing date, and errors of `Host.check_training_access`."""
     closes_on = host.profile.closes_on
     if closes_on is not None and request.now.date() >= closes_on:
         raise TrainingClosed(host=host.name)
-    await host.check_training(base)
+    await host.check_training_access(base)
 
 
 def _refuse_size(request: Request, plan: TrainingPlan) -> None:

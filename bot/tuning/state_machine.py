@@ -172,9 +172,9 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
                 problem=words("job.so_already", id=job.id, state=_status_text(request, job))
             )
         if action is RequestedAction.RESUME:
-            deps.hosts.paid(job.host, request.workspace)
+            deps.hosts.get_paid(job.host, request.workspace)
         changes = {"requested_action": action, "next_poll_at": request.now}
-        if not await records.jobs.change(
+        if not await records.jobs.update_if(
             request.workspace_id, job.id, when=ACTION_RULES[action].phases, **changes
         ):
             raise NotNow(problem=words("job.over", id=job.id))
@@ -195,7 +195,7 @@ async def _running_job(request: Request, records: Records) -> Job:
     """Returns the named job, else the newest running one."""
     if request.argument or request.text_option("job"):
         return await notices.named_job(request, records)
-    running = await records.jobs.open_in(request.workspace_id)
+    running = await records.jobs.list_open_in_workspace(request.workspace_id)
     if not running:
         raise NotNow(problem=request.words("job.none_running"))
     return running[-1]
@@ -242,7 +242,7 @@ class JobWriter:
             if fresh.requested_action is not job.requested_action:
                 changes.pop("requested_action", None)
                 next_poll_at = now
-            await records.jobs.change(
+            await records.jobs.update_if(
                 job.workspace, job.id, when=when, next_poll_at=next_poll_at, **changes
             )
             if tell and _is_visible(fresh, changes):
@@ -261,7 +261,7 @@ class JobWriter:
             by_action[job.requested_action].append(job.id)
         async with self.store.writing() as records:
             for action, ids in by_action.items():
-                await records.jobs.postpone(ids, requested_action=action, until=next_poll_at)
+                await records.jobs.postpone_poll(ids, requested_action=action, until=next_poll_at)
 
     async def end_job(self, job: Job, phase: Phase, **changes: object) -> None:
         async with self.store.writing() as records:
@@ -289,7 +289,7 @@ class JobWriter:
             "requested_action": RequestedAction.FORGET,
             **changes,
         }
-        if not await records.jobs.change(
+        if not await records.jobs.update_if(
             job.workspace, job.id, when=phases_before(phase), **changes
         ):
             return
@@ -309,7 +309,7 @@ class JobWriter:
         async with self.store.writing() as records:
             fresh = await records.jobs.get(job.workspace, job.id)
             if fresh.requested_action is action:
-                await records.jobs.change(
+                await records.jobs.update_if(
                     job.workspace, job.id, when=OPEN_PHASES, requested_action=None
                 )
             await notices.queue_action_refused_notice(records, job, action, why, at=at)
@@ -336,7 +336,7 @@ class JobWriter:
             fresh = await records.jobs.get(job.workspace, job.id)
             if (fresh.phase, fresh.requested_action) != (job.phase, job.requested_action):
                 raise JobChangedError
-            await records.jobs.change(
+            await records.jobs.update_if(
                 job.workspace, job.id, when=(job.phase,), attempted_at=now, next_poll_at=now
             )
 

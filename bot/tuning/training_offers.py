@@ -108,7 +108,7 @@ class TrainingOfferer:
         assistant = request.assistant
         host = self._deps.hosts.get(assistant.training_host)
         async with self._deps.store.writing() as records:
-            if not await records.training_offers.make(
+            if not await records.training_offers.record_posted(
                 request.workspace_id,
                 assistant.id,
                 offer.method,
@@ -132,20 +132,20 @@ class TrainingOfferer:
                     "then": await _preferences_after(assistant, offer, host, records),
                 },
                 at=request.now,
-                once=True,
+                only_if_new=True,
             )
         self._deps.publish_change("jobs")
 
 
 async def _due_offer(assistant: Assistant, records: Records) -> TrainingOffer | None:
     """Returns the first offer that is due and not made yet; None while a training runs."""
-    open_jobs = await records.jobs.open_in(assistant.workspace)
+    open_jobs = await records.jobs.list_open_in_workspace(assistant.workspace)
     if any(job.assistant == assistant.id for job in open_jobs):
         return None
     where = (assistant.workspace, assistant.id)
     for method, state, learned, threshold in await _thresholds(assistant, records):
-        new = await records.training_offers.new_rows(*where, method, learned=learned)
-        if new >= threshold and not await records.training_offers.is_made(*where, method, state):
+        new = await records.training_offers.count_new_rows(*where, method, learned=learned)
+        if new >= threshold and not await records.training_offers.was_posted(*where, method, state):
             return TrainingOffer(method, state, new)
     return None
 
@@ -180,7 +180,7 @@ async def _preferences_after(
     threshold, methods = assistant.offer_after_preferences, host.profile.methods
     if Method.DPO not in methods or offer.method is Method.DPO or not threshold:
         return 0
-    count = await records.training_offers.new_rows(
+    count = await records.training_offers.count_new_rows(
         assistant.workspace, assistant.id, Method.DPO, learned=None
     )
     return count if count >= threshold else 0

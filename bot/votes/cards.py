@@ -50,7 +50,9 @@ def choice_of_button(evaluation: Evaluation, number: int, letter: str) -> Choice
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Returns the status message with the number of ballots, without their choices."""
     vote, evaluation = await _vote(notice, records)
-    count, people = await records.blind_votes.count(vote.workspace, vote.evaluation)
+    count, people = await records.blind_votes.count_ballots_and_voters(
+        vote.workspace, vote.evaluation
+    )
     lines = [words("vote.cards", count=vote.cards)]
     is_open = vote.state is VoteState.OPEN
     if is_open and vote.ends_at is not None:

@@ -19,7 +19,7 @@ from bot.evaluation.cards import parse_evaluation_id
 from bot.number_formats import parse_number_argument
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.ports.surface import CanReach, CanSendEphemeral
+from bot.ports.surface import CanDirectMessage, CanSendEphemeral
 from bot.replies import Button, Card, Reply, Text
 from bot.request import Request
 from bot.rows import Method
@@ -92,7 +92,7 @@ async def cast_ballot(request: Request, deps: Dependencies) -> Reply:
             raise NotFound(noun="question", name=number)
         is_curator = request.role >= Role.CURATOR
         ballot = Ballot(question, request.user_id, choice, is_curator, request.now)
-        if not await records.blind_votes.cast(request.workspace_id, evaluation.id, ballot):
+        if not await records.blind_votes.put_ballot(request.workspace_id, evaluation.id, ballot):
             raise NotNow(problem=request.words("vote.over", id=evaluation.id))
         await notices.queue_status_notice(records, evaluation, at=request.now)
     return Text(_receipt(request, letter, deps), private=True)
@@ -106,7 +106,7 @@ async def end_vote(request: Request, deps: Dependencies) -> Reply:
         evaluation = await _vote_here(request, request.argument, records)
         if evaluation.asked_by != request.user_id:
             require_role(request.role, Role.CURATOR, words)
-        if not await records.blind_votes.change(
+        if not await records.blind_votes.update_if(
             request.workspace_id, evaluation.id, when=(VoteState.OPEN,), state=VoteState.CLOSING
         ):
             raise NotNow(problem=words("vote.over", id=evaluation.id))
@@ -129,7 +129,7 @@ async def _vote_here(request: Request, name: str, records: Records) -> Evaluatio
 
 def _receipt(request: Request, letter: str, deps: Dependencies) -> str:
     """Returns the receipt of a ballot; names the choice only if nobody else can see the reply."""
-    surface = deps.surfaces.of(request.workspace_id)
-    is_alone = request.is_page or isinstance(surface, CanSendEphemeral | CanReach)
+    surface = deps.surfaces.surface_of(request.workspace_id)
+    is_alone = request.is_page or isinstance(surface, CanSendEphemeral | CanDirectMessage)
     choice = request.words(f"button.vote.{letter}")
     return request.words("vote.counted", choice=choice) if is_alone else request.words("vote.kept")

@@ -77,7 +77,7 @@ async def _trainable_example(
 ) -> Example | None:
     """Returns the example of a question, or None if it may not be trained on."""
     before = ExampleId(number - 1)
-    examples = records.examples.trainable(
+    examples = records.examples.iterate_trainable(
         evaluation.workspace, evaluation.assistant, Method.SUPERVISED, after=before, limit=1
     )
     async for example in examples:

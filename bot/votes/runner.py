@@ -50,7 +50,7 @@ class VoteRunner:
         if vote.ends_at is None or vote.ends_at > self._clock.now():
             return False
         async with self._store.writing() as records:
-            return await records.blind_votes.change(
+            return await records.blind_votes.update_if(
                 vote.workspace,
                 vote.evaluation,
                 when=(VoteState.OPEN,),
@@ -67,7 +67,7 @@ class VoteRunner:
         numbers = await self._numbers_to_vote_on(evaluation) if is_whole else []
         now = self._clock.now()
         async with self._store.writing() as records:
-            if not await records.blind_votes.change(
+            if not await records.blind_votes.update_if(
                 vote.workspace,
                 vote.evaluation,
                 when=(VoteState.WAITING,),
@@ -77,7 +77,7 @@ class VoteRunner:
             ):
                 return False
             if numbers:
-                await records.outbox.announce(
+                await records.outbox.add_new(
                     await notices.opening_notices(records, evaluation, numbers), at=now
                 )
             elif is_whole:
@@ -126,7 +126,7 @@ class VoteRunner:
     ) -> bool:
         ballots = await records.blind_votes.ballots(vote.workspace, vote.evaluation)
         result = asdict(tally.vote_result(ballots))
-        return await records.blind_votes.change(
+        return await records.blind_votes.update_if(
             vote.workspace,
             vote.evaluation,
             when=(VoteState.CLOSING,),

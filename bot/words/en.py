@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.rows import REASONS
+from bot.rows import PROBLEM_TEXTS
 from bot.words.en_audit import SENTENCES as AUDIT
 from bot.words.en_canary import SENTENCES as CANARY
 from bot.words.en_chat import SENTENCES as CHAT
@@ -816,5 +816,5 @@ SENTENCES: Mapping[str, str] = {
     | dict(STUDIO)
     | dict(VOTE)
     | dict(CHAT)
-    | {f"row.{code}": sentence for code, sentence in REASONS.items()}
+    | {f"row.{code}": sentence for code, sentence in PROBLEM_TEXTS.items()}
 )

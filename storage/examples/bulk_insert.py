@@ -11,14 +11,14 @@ from sqlalchemy import Insert, Integer, Table, Text, and_, bindparam, func, inse
 from bot.domain import AssistantId, NewExample, RowText, WorkspaceId
 from storage.connection import Connection, foreign_key_as_not_found, insert_for
 from storage.tables import (
-    IS_LIVING,
+    IS_ACTIVE,
     example_authors,
     example_messages,
     example_tags,
     examples,
 )
 
-Marked = Mapping[tuple[AssistantId, str], tuple[NewExample, RowText]]
+RowsBySourceMessage = Mapping[tuple[AssistantId, str], tuple[NewExample, RowText]]
 
 _DEFAULTED = ("id", "editor", "decided_by", "derived_from", "written_by", "replaces_source")
 _EXAMPLE_COLUMNS = [column.name for column in examples.c if column.name not in _DEFAULTED]
@@ -28,7 +28,7 @@ _MESSAGE_COLUMNS = ["channel", "message", "thread"]
 
 
 async def insert_in_bulk(
-    connection: Connection, workspace: WorkspaceId, new: Marked, *, at: datetime
+    connection: Connection, workspace: WorkspaceId, new: RowsBySourceMessage, *, at: datetime
 ) -> int:
     """Adds active examples, unique by assistant and fingerprint; returns how many were new."""
     if not new:
@@ -45,7 +45,9 @@ async def insert_in_bulk(
         )
     if last is not None:
         conditions = examples.c.workspace == workspace, examples.c.id > last
-        count = int((await connection.run(select(func.count()).where(*conditions))).scalar_one())
+        count = int(
+            (await connection.execute(select(func.count()).where(*conditions))).scalar_one()
+        )
         authors = {
             key: new_example.authors for key, (new_example, _) in new.items() if new_example.authors
         }
@@ -56,7 +58,9 @@ async def insert_in_bulk(
     return count
 
 
-async def _last_id(connection: Connection, workspace: WorkspaceId, new: Marked) -> int | None:
+async def _last_id(
+    connection: Connection, workspace: WorkspaceId, new: RowsBySourceMessage
+) -> int | None:
     """Returns the highest id before the insert; None if it is not needed.
 
     It is needed to find the new rows for authors, tags and messages, and where the driver cannot
@@ -70,7 +74,7 @@ async def _last_id(connection: Connection, workspace: WorkspaceId, new: Marked) 
         return None
     condition = examples.c.workspace == workspace
     newest = select(func.coalesce(func.max(examples.c.id), 0)).where(condition)
-    return int((await connection.run(newest)).scalar_one())
+    return int((await connection.execute(newest)).scalar_one())
 
 
 def _values(
@@ -118,7 +122,7 @@ async def _add_items(
 
 
 async def _add_messages(
-    connection: Connection, workspace: WorkspaceId, new: Marked, last: int
+    connection: Connection, workspace: WorkspaceId, new: RowsBySourceMessage, last: int
 ) -> None:
     rows = [
         (source.channel, source.message, source.thread, workspace, assistant, mark, last)
@@ -151,7 +155,7 @@ def _insert_child(table: Table, columns: Mapping[str, Integer | Text]) -> Insert
         examples.c.assistant == bindparam("assistant"),
         examples.c.fingerprint == bindparam("mark"),
         examples.c.id > bindparam("newest"),
-        IS_LIVING,
+        IS_ACTIVE,
     )
     values = [bindparam(name, type_=kind) for name, kind in columns.items()]
     query = select(examples.c.workspace, examples.c.id, *values).where(condition)

@@ -20,10 +20,12 @@ from bot.domain import (
     WorkspaceId,
     to_row_text,
 )
-from bot.private_text import PrivateText, row_kinds
+from bot.private_text import PrivateText, private_kinds_in_row
 
 
-def columns_of(workspace: WorkspaceId, example: NewExample, *, at: datetime) -> dict[str, object]:
+def example_columns(
+    workspace: WorkspaceId, example: NewExample, *, at: datetime
+) -> dict[str, object]:
     source = example.source
     return {
         "workspace": workspace,
@@ -42,11 +44,11 @@ def columns_of(workspace: WorkspaceId, example: NewExample, *, at: datetime) -> 
         "updated_at": at,
         "exclusions": int(example.exclusions),
         **_synthetic_columns_of(example.synthetic),
-        **text_columns_of(example.row),
+        **row_text_columns(example.row),
     }
 
 
-def text_columns_of(row: Row | None) -> dict[str, object]:
+def row_text_columns(row: Row | None) -> dict[str, object]:
     """Returns the text and the columns derived from it, which always change together."""
     if row is None:
         return {"row": None, "search_text": None, "fingerprint": None, "private_text": 0}
@@ -59,7 +61,7 @@ def text_columns_of(row: Row | None) -> dict[str, object]:
     }
 
 
-def stored_example(
+def example_from_new(
     example: NewExample, workspace: WorkspaceId, number: int, *, at: datetime
 ) -> Example:
     """Returns the stored form of a new example without a query."""
@@ -79,7 +81,7 @@ def stored_example(
         created_at=at,
         updated_at=at,
         exclusions=example.exclusions,
-        private_text=row_kinds(example.row or {}),
+        private_text=private_kinds_in_row(example.row or {}),
         synthetic=example.synthetic,
     )
 

@@ -36,9 +36,9 @@ from bot.domain import (
 from storage.connection import Connection
 from storage.examples.example_columns import example_of
 from storage.reviews import awaits_review_by
-from storage.tables import IS_EDITED, IS_LIVING, example_authors, example_tags, examples
+from storage.tables import IS_ACTIVE, IS_EDITED, example_authors, example_tags, examples
 
-LIVING = (ExampleState.PROPOSED, ExampleState.APPROVED)
+ACTIVE_STATES = (ExampleState.PROPOSED, ExampleState.APPROVED)
 
 _SHOWN = [column for column in examples.c if column.name not in ("search_text", "fingerprint")]
 
@@ -52,7 +52,7 @@ async def read_examples(
 ) -> list[Example]:
     """Returns the first examples in this order that meet the conditions, with authors and tags."""
     is_descending = order is ExampleOrder.NEWEST
-    rows = await connection.rows(
+    rows = await connection.fetch_rows(
         select(*_SHOWN)
         .where(examples.c.workspace == workspace, *conditions)
         .order_by(
@@ -152,7 +152,7 @@ def _special_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]
     if filters.is_unapproved:
         yield examples.c.state != ExampleState.APPROVED
     if filters.only_active:
-        yield IS_LIVING
+        yield IS_ACTIVE
     if filters.edited_since is not None:
         yield IS_EDITED
         yield examples.c.revised_at >= filters.edited_since
@@ -163,7 +163,7 @@ def has_item(table: Table, item: str) -> ColumnElement[bool]:
     return exists().where(condition, table.c.item == item)
 
 
-def duplicates_of(example: NewExample) -> ColumnElement[bool]:
+def is_duplicate_of(example: NewExample) -> ColumnElement[bool]:
     """Returns a condition for active examples with the same text or message, of the same
     assistant.
     """
@@ -178,10 +178,10 @@ def duplicates_of(example: NewExample) -> ColumnElement[bool]:
                 examples.c.method == example.method,
             )
         )
-    return and_(examples.c.assistant == example.assistant, IS_LIVING, or_(*same))
+    return and_(examples.c.assistant == example.assistant, IS_ACTIVE, or_(*same))
 
 
-def may_come_back(own: ColumnElement[bool]) -> ColumnElement[bool]:
+def may_become_active(own: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether an inactive example can become active again.
 
     No active example may have the same text or message, and of several inactive ones only the
@@ -201,7 +201,7 @@ def may_come_back(own: ColumnElement[bool]) -> ColumnElement[bool]:
         twin.c.channel == examples.c.channel,
         twin.c.message == examples.c.message,
     )
-    is_inactive = and_(own, examples.c.state.not_in(LIVING))
+    is_inactive = and_(own, examples.c.state.not_in(ACTIVE_STATES))
     number, message = cast(examples.c.id, Text), examples.c.message
     text = func.coalesce(examples.c.fingerprint, number)
     source = examples.c.method, examples.c.channel, func.coalesce(message, number)

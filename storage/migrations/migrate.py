@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from storage.database_engine import EngineRole, address_of, engine_for, translate_connection_errors
 from storage.tables import metadata
 
-HEAD = "0034"
+NEWEST_VERSION = "0034"
 
 _versions = Table(
     "alembic_version",
@@ -40,8 +40,8 @@ def _create_or_upgrade(connection: Connection) -> None:
     if version is None:
         metadata.create_all(connection, checkfirst=False)
         _versions.create(connection)
-        connection.execute(_versions.insert().values(version_num=HEAD))
-    elif version != HEAD:
+        connection.execute(_versions.insert().values(version_num=NEWEST_VERSION))
+    elif version != NEWEST_VERSION:
         upgrade(connection, version)
 
 
@@ -82,7 +82,7 @@ def upgrade(connection: Connection, found: str | None) -> None:
             problem=f"the database was written by a newer Attune (schema {found})",
             remedy="Install that version again, or name another database.",
         )
-    command.upgrade(config, HEAD)
+    command.upgrade(config, NEWEST_VERSION)
     if connection.dialect.name == "sqlite" and (
         orphans := connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     ):

@@ -48,7 +48,7 @@ from bot.domain import (
     Workspace,
 )
 from bot.errors import BadInput, NotFound
-from bot.ports.store import EVERYWHERE, Store
+from bot.ports.store import ALL_CHANNELS, Store
 from bot.rows import Method
 from tests.stores import (
     ANN,
@@ -125,7 +125,10 @@ class TestTransactions:
         await asyncio.gather(*(spend() for _ in range(20)))
 
         async with store.reading() as records:
-            assert await records.daily_tokens.spent(HOME, ANN, date(2026, 11, 21)) == (20, 20)
+            assert await records.daily_tokens.tokens_of_day(HOME, ANN, date(2026, 11, 21)) == (
+                20,
+                20,
+            )
 
     async def test_a_writer_that_would_wait_for_itself_is_told(self, store: Store) -> None:
         async with store.writing():
@@ -159,7 +162,9 @@ class TestWorkspaces:
 
         async with store.writing() as records:
             await records.workspaces.set_sources(HOME, Sources.FORMS, allowed=Exclusion.GUEST)
-            await records.workspaces.set_caps(HOME, person=10, whole=None, training=2.5)
+            await records.workspaces.set_caps(
+                HOME, person_cap=10, workspace_cap=None, training_cap=2.5
+            )
             stored = await records.workspaces.find(HOME)
 
         assert stored == Workspace(HOME, "Home", Sources.FORMS, 10, None, 2.5, Exclusion.GUEST)
@@ -170,9 +175,9 @@ class TestWorkspaces:
             snapshot = await frozen(records, assistant, "one", "two")
             job = await records.jobs.add(HOME, a_job(snapshot))
             turn = await records.turns.add(HOME, a_turn(assistant))
-            await records.turns.vote(HOME, Vote(turn.id, BOB, 1, None, NOW))
+            await records.turns.put_vote(HOME, Vote(turn.id, BOB, 1, None, NOW))
             await records.models.add(HOME, replace(a_model(assistant), job=job.id))
-            await records.inbox.receive(HOME, "key", message_key=None, payload="{}", at=NOW)
+            await records.inbox.add(HOME, "key", message_key=None, payload="{}", at=NOW)
 
         async with store.writing() as records:
             await erase_workspace(records, HOME)
@@ -203,10 +208,10 @@ class TestGuestChannels:
         await furnished(store)
 
         async with store.writing() as records:
-            await records.guest_channels.put(HOME, GENERAL, may_ask=True)
-            await records.guest_channels.put(HOME, GENERAL, may_ask=True)
+            await records.guest_channels.set_may_ask(HOME, GENERAL, may_ask=True)
+            await records.guest_channels.set_may_ask(HOME, GENERAL, may_ask=True)
             opened = await records.guest_channels.all(HOME)
-            await records.guest_channels.put(HOME, GENERAL, may_ask=False)
+            await records.guest_channels.set_may_ask(HOME, GENERAL, may_ask=False)
 
             assert opened == [GENERAL]
             assert not await records.guest_channels.allows(HOME, GENERAL)
@@ -215,7 +220,7 @@ class TestGuestChannels:
         await furnished(store)
 
         async with store.writing() as records:
-            await records.guest_channels.put(HOME, EVERYWHERE, may_ask=True)
+            await records.guest_channels.set_may_ask(HOME, ALL_CHANNELS, may_ask=True)
 
             assert await records.guest_channels.allows(HOME, GENERAL)
             assert not await records.guest_channels.allows(FOREIGN, GENERAL)
@@ -295,7 +300,13 @@ class TestAssistants:
             await records.assistants.bind(HOME, binding)
             for model in ("first", "second"):
                 deployment = await records.deployments.add(
-                    HOME, bound.id, model=ModelName(model), host=HOST, by=ANN, at=NOW, after=None
+                    HOME,
+                    bound.id,
+                    model=ModelName(model),
+                    host=HOST,
+                    by=ANN,
+                    at=NOW,
+                    previous_model=None,
                 )
 
             here = await records.assistants.answering_in(HOME, GENERAL)
@@ -391,10 +402,10 @@ class TestExamples:
 
         async with store.writing() as records:
             stored, _ = await records.examples.add(HOME, new, at=NOW)
-            assert await records.examples.by_source(HOME, GENERAL, MessageId("1")) == stored
+            assert await records.examples.find_by_source(HOME, GENERAL, MessageId("1")) == stored
 
             await records.examples.set_state(HOME, [stored.id], ExampleState.WITHDRAWN, at=NOW)
-            assert await records.examples.by_source(HOME, GENERAL, MessageId("1")) is None
+            assert await records.examples.find_by_source(HOME, GENERAL, MessageId("1")) is None
 
     @pytest.mark.parametrize(
         ("filters", "found"),
@@ -426,7 +437,7 @@ class TestExamples:
             await records.examples.add(HOME, two, at=NOW)
             three = replace(an_example(assistant, "three_x"), state=ExampleState.PROPOSED)
             await records.examples.add(HOME, replace(three, origin=Origin.FORM), at=NOW)
-            await records.examples.hold_out(HOME, [one.id], held_out=True)
+            await records.examples.set_held_out(HOME, [one.id], held_out=True)
 
             page = await records.examples.page(HOME, filters)
 
@@ -455,7 +466,7 @@ class TestExamples:
             await records.examples.add_many(HOME, new, at=NOW)
         async with store.reading() as records:
             page = await records.examples.page(HOME, ExampleFilter(), limit=1000)
-            rows = records.examples.trainable(HOME, assistant, Method.SUPERVISED)
+            rows = records.examples.iterate_trainable(HOME, assistant, Method.SUPERVISED)
             streamed = [example.row async for example in rows]
 
         assert [example.row for example in page] == [a_row(str(n)) for n in range(count)]
@@ -466,7 +477,9 @@ class TestExamples:
 
         async with store.writing() as records:
             stored, _ = await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
-            edited = await records.examples.revise(HOME, stored.id, a_row("two"), BOB, at=later(5))
+            edited = await records.examples.add_revision(
+                HOME, stored.id, a_row("two"), BOB, at=later(5)
+            )
             history = await records.examples.revisions(HOME, stored.id)
 
             assert edited == await records.examples.get(HOME, stored.id)
@@ -488,7 +501,7 @@ class TestExamples:
             await records.examples.add(HOME, an_example(assistant, "two"), at=NOW)
 
             with pytest.raises(BadInput, match="already"):
-                await records.examples.revise(HOME, one.id, a_row("two"), ANN, at=NOW)
+                await records.examples.add_revision(HOME, one.id, a_row("two"), ANN, at=NOW)
 
     async def test_only_what_changes_state_is_counted(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -530,8 +543,8 @@ class TestExamples:
             await records.examples.add_many(HOME, new, at=NOW)
             ids = [example.id for example in await records.examples.page(HOME, ExampleFilter())]
 
-            await records.examples.hold_out(HOME, ids, held_out=True)
-            await records.examples.hold_out(HOME, ids[:1], held_out=False)
+            await records.examples.set_held_out(HOME, ids, held_out=True)
+            await records.examples.set_held_out(HOME, ids[:1], held_out=False)
 
             held = await records.examples.page(HOME, ExampleFilter(held_out=True))
             assert [example.id for example in held] == ids[1:]
@@ -541,7 +554,7 @@ class TestExamples:
         async with store.writing() as records:
             new = replace(an_example(assistant), source=a_source(), tags=("t",))
             stored, _ = await records.examples.add(HOME, new, at=NOW)
-            await records.examples.revise(HOME, stored.id, a_row("edited"), BOB, at=NOW)
+            await records.examples.add_revision(HOME, stored.id, a_row("edited"), BOB, at=NOW)
 
             await records.examples.erase(HOME, [stored.id])
 
@@ -551,7 +564,7 @@ class TestExamples:
             assert [
                 revision.row for revision in await records.examples.revisions(HOME, stored.id)
             ] == [None]
-            assert await records.examples.by_author(HOME, ANN) == []
+            assert await records.examples.list_ids_by_author(HOME, ANN) == []
 
     async def test_authors_are_asked_for(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -560,8 +573,8 @@ class TestExamples:
             one, _ = await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
             two, _ = await records.examples.add(HOME, an_example(assistant, "two"), at=NOW)
 
-            assert await records.examples.by_author(HOME, ANN) == [one.id, two.id]
-            assert await records.examples.by_author(HOME, BOB) == []
+            assert await records.examples.list_ids_by_author(HOME, ANN) == [one.id, two.id]
+            assert await records.examples.list_ids_by_author(HOME, BOB) == []
 
     async def test_more_than_a_page_can_be_trained_on(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -570,7 +583,7 @@ class TestExamples:
             await records.examples.add_many(HOME, new, at=NOW)
 
             supervised = Method.SUPERVISED
-            trainable = records.examples.trainable(HOME, assistant, supervised)
+            trainable = records.examples.iterate_trainable(HOME, assistant, supervised)
             rows = [example.row async for example in trainable]
 
         assert rows == [a_row(str(n)) for n in range(1203)]
@@ -606,26 +619,26 @@ class TestSnapshots:
             snapshot = await frozen(records, assistant, "one")
             (example,) = await records.examples.page(HOME, ExampleFilter())
 
-            await records.examples.revise(HOME, example.id, a_row("two"), BOB, at=NOW)
-            await records.examples.revise(HOME, example.id, a_row("three"), BOB, at=NOW)
+            await records.examples.add_revision(HOME, example.id, a_row("two"), BOB, at=NOW)
+            await records.examples.add_revision(HOME, example.id, a_row("three"), BOB, at=NOW)
 
             assert await texts_of(records, snapshot.id) == [a_row("one")]
-            assert await records.snapshots.count_forbidden(HOME, snapshot.id) == 0
+            assert await records.snapshots.count_untrainable_rows(HOME, snapshot.id) == 0
 
     async def test_an_erased_row_leaves_its_hash(self, store: Store) -> None:
         assistant = await furnished(store)
         async with store.writing() as records:
             snapshot = await frozen(records, assistant, "one", "two")
             first, *_ = await records.examples.page(HOME, ExampleFilter())
-            await records.examples.revise(HOME, first.id, a_row("edited"), BOB, at=NOW)
+            await records.examples.add_revision(HOME, first.id, a_row("edited"), BOB, at=NOW)
 
             await records.examples.erase(HOME, [first.id])
-            await records.examples.revise(HOME, first.id, a_row("anew"), BOB, at=NOW)
+            await records.examples.add_revision(HOME, first.id, a_row("anew"), BOB, at=NOW)
 
             rows = [row async for row in records.snapshots.rows(HOME, snapshot.id)]
             assert [row.row for row in rows] == [None, a_row("two")]
             assert rows[0].sha256 == hash_of("one")
-            assert await records.snapshots.count_forbidden(HOME, snapshot.id) == 1
+            assert await records.snapshots.count_untrainable_rows(HOME, snapshot.id) == 1
 
     async def test_consent_taken_back_forbids_rows(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -634,7 +647,7 @@ class TestSnapshots:
             snapshot = await frozen(records, assistant, "one", "two")
             await records.consents.put(HOME, Consent(ANN, 1, given=False, at=NOW))
 
-            assert await records.snapshots.count_forbidden(HOME, snapshot.id) == 2
+            assert await records.snapshots.count_untrainable_rows(HOME, snapshot.id) == 2
 
     async def test_snapshots_that_hold_an_example_are_named(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -644,9 +657,9 @@ class TestSnapshots:
             second = await frozen(records, assistant, "one")
             one, two = await records.examples.page(HOME, ExampleFilter())
 
-            assert await records.snapshots.list_holding(HOME, [one.id]) == [first.id, second.id]
-            assert await records.snapshots.list_holding(HOME, [two.id]) == [first.id]
-            assert await records.snapshots.list_holding(HOME, [ExampleId(99)]) == []
+            assert await records.snapshots.list_containing(HOME, [one.id]) == [first.id, second.id]
+            assert await records.snapshots.list_containing(HOME, [two.id]) == [first.id]
+            assert await records.snapshots.list_containing(HOME, [ExampleId(99)]) == []
 
 
 class TestJobs:
@@ -684,7 +697,7 @@ class TestJobs:
         async with store.writing() as records:
             job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
 
-            assert await records.jobs.change(HOME, job.id, **changes)
+            assert await records.jobs.update_if(HOME, job.id, **changes)
 
             changed = await records.jobs.get(HOME, job.id)
             assert {name: getattr(changed, name) for name in changes} == changes
@@ -696,7 +709,7 @@ class TestJobs:
             job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
 
             with pytest.raises(TypeError, match=name):
-                await records.jobs.change(HOME, job.id, **cast(dict[str, Any], {name: 1}))
+                await records.jobs.update_if(HOME, job.id, **cast(dict[str, Any], {name: 1}))
 
     async def test_a_change_may_depend_on_the_phase(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -704,8 +717,8 @@ class TestJobs:
             job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
             early, late = [Phase.CONFIRMED], [Phase.WATCHING, Phase.WARMING]
 
-            assert not await records.jobs.change(HOME, job.id, when=late, phase=Phase.FAILED)
-            assert await records.jobs.change(HOME, job.id, when=early, phase=Phase.UPLOADING)
+            assert not await records.jobs.update_if(HOME, job.id, when=late, phase=Phase.FAILED)
+            assert await records.jobs.update_if(HOME, job.id, when=early, phase=Phase.UPLOADING)
             assert (await records.jobs.get(HOME, job.id)).phase is Phase.UPLOADING
 
     async def test_pages_leave_out_what_was_never_confirmed(self, store: Store) -> None:
@@ -761,7 +774,7 @@ class TestJobs:
                 Phase.WATCHING,
                 Phase.WARMING,
             ]
-            assert await records.jobs.open_in(HOME) == everywhere
+            assert await records.jobs.list_open_in_workspace(HOME) == everywhere
 
     async def test_the_months_money_is_that_of_every_job_which_reached_a_host(
         self, store: Store
@@ -791,24 +804,26 @@ class TestJobs:
             for phase in (Phase.WATCHING, Phase.SUCCEEDED):
                 await records.jobs.add(HOME, replace(a_job(snapshot, phase), phase=phase))
 
-            await records.jobs.forget_files(HOME, [snapshot.id], at=NOW)
+            await records.jobs.request_file_deletion(HOME, [snapshot.id], at=NOW)
 
-            assert [job.phase for job in await records.jobs.list_expiring()] == [Phase.SUCCEEDED]
+            assert [job.phase for job in await records.jobs.list_awaiting_file_deletion()] == [
+                Phase.SUCCEEDED
+            ]
 
     async def test_a_remote_cleanup_is_kept_until_it_is_done(self, store: Store) -> None:
         cleanup = RemoteCleanup(HOST, "start-1", "ftjob-1", ("file-1", "file-2"), NOW)
         async with store.writing() as records:
             await records.remote_cleanups.add(cleanup)
 
-            assert await records.remote_cleanups.due(now=later(-1)) == []
-            (stored,) = await records.remote_cleanups.due(now=NOW)
+            assert await records.remote_cleanups.list_due(now=later(-1)) == []
+            (stored,) = await records.remote_cleanups.list_due(now=NOW)
             assert replace(stored, id=0) == cleanup
             await records.remote_cleanups.postpone(stored.id, until=later(60))
-            assert await records.remote_cleanups.due(now=later(59)) == []
-            (again,) = await records.remote_cleanups.due(now=later(60))
+            assert await records.remote_cleanups.list_due(now=later(59)) == []
+            (again,) = await records.remote_cleanups.list_due(now=later(60))
             assert again.attempts == 1
-            await records.remote_cleanups.drop(stored.id)
-            assert await records.remote_cleanups.due(now=later(99)) == []
+            await records.remote_cleanups.delete(stored.id)
+            assert await records.remote_cleanups.list_due(now=later(99)) == []
 
     async def test_a_remote_cleanup_outlives_every_workspace(self, store: Store) -> None:
         await furnished(store)
@@ -817,17 +832,21 @@ class TestJobs:
 
             await erase_workspace(records, HOME)
 
-            assert len(await records.remote_cleanups.due(now=NOW)) == 1
+            assert len(await records.remote_cleanups.list_due(now=NOW)) == 1
 
     async def test_a_fact_that_is_told_once_is_not_told_again(self, store: Store) -> None:
         async with store.writing() as records:
-            await records.outbox.put("end", PLACE, "end", details={"n": 1}, at=NOW, once=True)
-            (notice,) = await records.outbox.due(now=NOW)
+            await records.outbox.put(
+                "end", PLACE, "end", details={"n": 1}, at=NOW, only_if_new=True
+            )
+            (notice,) = await records.outbox.list_due(now=NOW)
             await records.outbox.mark_delivered(notice.id, version=1, message=MessageId("1"))
 
-            await records.outbox.put("end", PLACE, "end", details={"n": 2}, at=NOW, once=True)
+            await records.outbox.put(
+                "end", PLACE, "end", details={"n": 2}, at=NOW, only_if_new=True
+            )
 
-            assert await records.outbox.due(now=NOW) == []
+            assert await records.outbox.list_due(now=NOW) == []
 
     async def test_a_known_event_is_not_told_twice(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -866,11 +885,11 @@ class TestJobs:
             job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
             await records.jobs.add_events(HOME, job.id, [step_event])
 
-            await records.jobs.add_measures(HOME, job.id, table)
+            await records.jobs.add_metrics(HOME, job.id, table)
 
             both = {"train_loss": 0.4, "lr": 1.0, "valid_loss": 0.6}
             stored = [StepMetrics(1, {"lr": 2.0}), StepMetrics(2, both)]
-            assert await records.jobs.measures(HOME, job.id) == stored
+            assert await records.jobs.metrics(HOME, job.id) == stored
             (event,) = await records.jobs.events(HOME, job.id)
             assert event.metrics == both
 
@@ -900,8 +919,8 @@ class TestJobs:
                 )
                 await records.jobs.add(HOME, finished_job)
 
-            assert await records.jobs.durations(HOST, BASE) == [(1000, 20.0), (1000, 10.0)]
-            assert await records.jobs.durations(HostName("other"), BASE) == []
+            assert await records.jobs.past_durations(HOST, BASE) == [(1000, 20.0), (1000, 10.0)]
+            assert await records.jobs.past_durations(HostName("other"), BASE) == []
 
 
 class TestModels:
@@ -921,7 +940,7 @@ class TestModels:
         async with store.writing() as records:
             for name in ("a", "b", "c"):
                 await records.models.add(HOME, a_model(assistant, name))
-            await records.models.delete(HOME, ModelName("b"))
+            await records.models.mark_deleted(HOME, ModelName("b"))
 
             assert [model.name for model in await records.models.all(HOME, assistant)] == ["c", "a"]
 
@@ -935,8 +954,8 @@ class TestModels:
             for model in (trained, child, a_model(assistant, "other")):
                 await records.models.add(HOME, model)
 
-            assert await records.models.taint(HOME, [snapshot.id]) == 2
-            assert await records.models.taint(HOME, [snapshot.id]) == 0
+            assert await records.models.mark_tainted(HOME, [snapshot.id]) == 2
+            assert await records.models.mark_tainted(HOME, [snapshot.id]) == 0
 
             stored = await records.models.all(HOME, assistant)
             assert [model.name for model in stored if model.is_tainted] == ["heir", "made"]
@@ -950,7 +969,7 @@ class TestDeployments:
             assert await records.deployments.current(HOME, assistant) is None
             for model, after in ((BASE, None), (TUNED, BASE)):
                 last = await records.deployments.add(
-                    HOME, assistant, model=model, host=HOST, by=ANN, at=NOW, after=after
+                    HOME, assistant, model=model, host=HOST, by=ANN, at=NOW, previous_model=after
                 )
 
             assert (last.model, last.previous_model, last.by, last.since) == (TUNED, BASE, ANN, NOW)
@@ -978,12 +997,14 @@ class TestTurns:
             turn = await records.turns.add(HOME, a_turn(assistant))
 
             message = MessageId("300.1")
-            await records.turns.change(HOME, turn.id, reply_message=message, state=TurnState.DONE)
+            await records.turns.update_fields(
+                HOME, turn.id, reply_message=message, state=TurnState.DONE
+            )
 
             completed = replace(turn, reply_message=message, state=TurnState.DONE)
-            assert await records.turns.by_message(HOME, GENERAL, message) == completed
+            assert await records.turns.by_reply_message(HOME, GENERAL, message) == completed
             with pytest.raises(TypeError):
-                await records.turns.change(HOME, turn.id, colour="red")
+                await records.turns.update_fields(HOME, turn.id, colour="red")
 
     async def test_an_askers_turns_are_counted_shown_and_erased(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -993,15 +1014,15 @@ class TestTurns:
             theirs = await records.turns.add(HOME, replace(a_turn(assistant, "c"), asker=BOB))
             for turn in (mine, theirs):
                 for user in (ANN, BOB):
-                    await records.turns.vote(HOME, Vote(turn.id, user, 1, None, NOW))
+                    await records.turns.put_vote(HOME, Vote(turn.id, user, 1, None, NOW))
 
-            assert await records.turns.count_by(HOME, ANN) == 2
+            assert await records.turns.count_by_asker(HOME, ANN) == 2
             assert [turn.event_key for turn in await records.turns.by_asker(HOME, ANN)] == [
                 "b",
                 "a",
             ]
-            assert await records.turns.erase_votes(HOME, ANN) == 2
-            assert await records.turns.erase(HOME, ANN) == 2
+            assert await records.turns.erase_votes_of_user(HOME, ANN) == 2
+            assert await records.turns.erase_by_asker(HOME, ANN) == 2
             assert await records.turns.by_asker(HOME, ANN) == []
             assert [vote.user for vote in await records.turns.votes(HOME, theirs.id)] == [BOB]
 
@@ -1010,8 +1031,8 @@ class TestTurns:
         async with store.writing() as records:
             turn = await records.turns.add(HOME, a_turn(assistant))
 
-            await records.turns.vote(HOME, Vote(turn.id, ANN, -1, "too long", NOW))
-            await records.turns.vote(HOME, Vote(turn.id, ANN, 1, None, later(1)))
+            await records.turns.put_vote(HOME, Vote(turn.id, ANN, -1, "too long", NOW))
+            await records.turns.put_vote(HOME, Vote(turn.id, ANN, 1, None, later(1)))
 
             assert await records.turns.votes(HOME, turn.id) == [
                 Vote(turn.id, ANN, 1, "too long", later(1))
@@ -1021,12 +1042,12 @@ class TestTurns:
         assistant = await furnished(store)
         async with store.writing() as records:
             turn = await records.turns.add(HOME, a_turn(assistant))
-            await records.turns.vote(HOME, Vote(turn.id, ANN, 1, None, NOW))
+            await records.turns.put_vote(HOME, Vote(turn.id, ANN, 1, None, NOW))
 
-            await records.turns.unvote(HOME, turn.id, ANN, -1)
+            await records.turns.remove_vote(HOME, turn.id, ANN, -1)
             assert len(await records.turns.votes(HOME, turn.id)) == 1
 
-            await records.turns.unvote(HOME, turn.id, ANN, 1)
+            await records.turns.remove_vote(HOME, turn.id, ANN, 1)
             assert await records.turns.votes(HOME, turn.id) == []
 
 
@@ -1034,7 +1055,7 @@ class TestOutbox:
     async def test_a_fact_is_due_until_it_is_delivered(self, store: Store) -> None:
         async with store.writing() as records:
             await records.outbox.put("k", PLACE, "job", subject=7, details={"a": [1]}, at=NOW)
-            (notice,) = await records.outbox.due(now=NOW)
+            (notice,) = await records.outbox.list_due(now=NOW)
 
             assert (notice.place, notice.kind, notice.subject) == (PLACE, "job", 7)
             assert (notice.details, notice.version, notice.delivered) == ({"a": [1]}, 1, 0)
@@ -1042,31 +1063,31 @@ class TestOutbox:
 
             await records.outbox.mark_delivered(notice.id, version=1, message=MessageId("9"))
 
-            assert await records.outbox.due(now=NOW) == []
+            assert await records.outbox.list_due(now=NOW) == []
             assert await records.outbox.is_empty()
 
     async def test_a_changed_fact_is_due_again_for_its_message(self, store: Store) -> None:
         async with store.writing() as records:
             await records.outbox.put("k", PLACE, "job", at=NOW)
-            (notice,) = await records.outbox.due(now=NOW)
+            (notice,) = await records.outbox.list_due(now=NOW)
             await records.outbox.put("k", PLACE, "job", details={"b": 2}, at=later(1))
 
             await records.outbox.mark_delivered(notice.id, version=1, message=MessageId("9"))
 
-            (again,) = await records.outbox.due(now=later(1))
+            (again,) = await records.outbox.list_due(now=later(1))
             assert (again.id, again.version, again.delivered) == (notice.id, 2, 1)
             assert (again.message, again.details) == (MessageId("9"), {"b": 2})
 
     async def test_a_postponed_fact_waits_even_if_it_changes(self, store: Store) -> None:
         async with store.writing() as records:
             await records.outbox.put("k", PLACE, "job", at=NOW)
-            (notice,) = await records.outbox.due(now=NOW)
+            (notice,) = await records.outbox.list_due(now=NOW)
 
             await records.outbox.postpone(notice.id, until=later(60))
             await records.outbox.put("k", PLACE, "job", at=later(1))
 
-            assert await records.outbox.due(now=later(59)) == []
-            (again,) = await records.outbox.due(now=later(60))
+            assert await records.outbox.list_due(now=later(59)) == []
+            (again,) = await records.outbox.list_due(now=later(60))
             assert again.attempts == 1
 
     async def test_the_oldest_facts_are_told_first(self, store: Store) -> None:
@@ -1074,15 +1095,15 @@ class TestOutbox:
             for key, seconds in (("b", 2.0), ("a", 1.0), ("c", 3.0)):
                 await records.outbox.put(key, PLACE, "job", at=later(seconds))
 
-            due = await records.outbox.due(now=later(9), limit=2)
+            due = await records.outbox.list_due(now=later(9), limit=2)
 
         assert [notice.key for notice in due] == ["a", "b"]
 
     async def test_a_dropped_fact_is_gone(self, store: Store) -> None:
         async with store.writing() as records:
             await records.outbox.put("k", PLACE, "job", at=NOW)
-            await records.outbox.drop((await records.outbox.due(now=NOW))[0].id)
-            await records.outbox.drop(NoticeId(99))
+            await records.outbox.delete((await records.outbox.list_due(now=NOW))[0].id)
+            await records.outbox.delete(NoticeId(99))
 
             assert await records.outbox.is_empty()
 
@@ -1090,14 +1111,14 @@ class TestOutbox:
         there = replace(PLACE, channel=RANDOM, thread=None)
         async with store.writing() as records:
             await records.outbox.put("k", PLACE, "job", at=NOW)
-            (notice,) = await records.outbox.due(now=NOW)
+            (notice,) = await records.outbox.list_due(now=NOW)
             await records.outbox.mark_delivered(notice.id, version=1, message=MessageId("9"))
             await records.outbox.put("k", PLACE, "job", at=NOW)
 
-            await records.outbox.move(notice.id, there)
+            await records.outbox.move_to_place(notice.id, there)
             await records.outbox.put("k", PLACE, "job", at=NOW)
 
-            (moved,) = await records.outbox.due(now=NOW)
+            (moved,) = await records.outbox.list_due(now=NOW)
             assert (moved.place, moved.message) == (there, None)
 
     async def test_no_workspace_can_change_the_fact_of_another(self, store: Store) -> None:
@@ -1105,7 +1126,7 @@ class TestOutbox:
             await records.outbox.put("k", PLACE, "job", at=NOW)
             await records.outbox.put("k", replace(PLACE, workspace=FOREIGN), "other", at=NOW)
 
-            (notice,) = await records.outbox.due(now=NOW)
+            (notice,) = await records.outbox.list_due(now=NOW)
             assert (notice.place, notice.kind, notice.version) == (PLACE, "job", 1)
 
 
@@ -1113,20 +1134,20 @@ class TestInbox:
     async def test_an_event_is_received_once(self, store: Store) -> None:
         async with store.writing() as records:
             inbox = records.inbox
-            assert await inbox.receive(HOME, "a", message_key="m", payload="{}", at=NOW)
-            assert not await inbox.receive(HOME, "a", message_key=None, payload="{}", at=NOW)
-            assert not await inbox.receive(HOME, "b", message_key="m", payload="{}", at=NOW)
-            assert await inbox.receive(HOME, "c", message_key=None, payload="{}", at=NOW)
-            assert await inbox.receive(HOME, "d", message_key=None, payload="{}", at=NOW)
+            assert await inbox.add(HOME, "a", message_key="m", payload="{}", at=NOW)
+            assert not await inbox.add(HOME, "a", message_key=None, payload="{}", at=NOW)
+            assert not await inbox.add(HOME, "b", message_key="m", payload="{}", at=NOW)
+            assert await inbox.add(HOME, "c", message_key=None, payload="{}", at=NOW)
+            assert await inbox.add(HOME, "d", message_key=None, payload="{}", at=NOW)
 
     async def test_what_was_not_finished_is_told_oldest_first(self, store: Store) -> None:
         async with store.writing() as records:
             for key, seconds in (("b", 2.0), ("a", 1.0), ("c", 3.0)):
                 at = later(seconds)
-                await records.inbox.receive(HOME, key, message_key=None, payload=f"of {key}", at=at)
-            await records.inbox.retry("a")
-            await records.inbox.begin("b")
-            await records.inbox.finish("c")
+                await records.inbox.add(HOME, key, message_key=None, payload=f"of {key}", at=at)
+            await records.inbox.count_attempt("a")
+            await records.inbox.mark_begun("b")
+            await records.inbox.mark_done("c")
 
             rows = await records.inbox.list_unfinished()
 
@@ -1138,22 +1159,22 @@ class TestInbox:
 
     async def test_an_event_that_is_done_does_not_begin_again(self, store: Store) -> None:
         async with store.writing() as records:
-            await records.inbox.receive(HOME, "a", message_key=None, payload="{}", at=NOW)
-            await records.inbox.finish("a")
+            await records.inbox.add(HOME, "a", message_key=None, payload="{}", at=NOW)
+            await records.inbox.mark_done("a")
 
-            await records.inbox.begin("a")
+            await records.inbox.mark_begun("a")
 
             assert await records.inbox.list_unfinished() == []
 
     async def test_old_keys_are_forgotten_only_when_done(self, store: Store) -> None:
         async with store.writing() as records:
             for key in ("done", "open"):
-                await records.inbox.receive(HOME, key, message_key=None, payload="{}", at=NOW)
-            await records.inbox.finish("done")
+                await records.inbox.add(HOME, key, message_key=None, payload="{}", at=NOW)
+            await records.inbox.mark_done("done")
 
-            assert await records.inbox.forget_before(later(1)) == 1
+            assert await records.inbox.delete_finished_before(later(1)) == 1
 
-            receive = records.inbox.receive
+            receive = records.inbox.add
             assert await receive(HOME, "done", message_key=None, payload="{}", at=NOW)
             assert not await receive(HOME, "open", message_key=None, payload="{}", at=NOW)
 
@@ -1181,8 +1202,8 @@ class TestSpending:
             for user, day, tokens in ((ANN, today, 5), (ANN, today, 6), (BOB, today, 7)):
                 await records.daily_tokens.add(HOME, user, day, tokens)
 
-            assert await records.daily_tokens.spent(HOME, ANN, today) == (11, 18)
-            assert await records.daily_tokens.spent(HOME, ANN, tomorrow) == (0, 0)
+            assert await records.daily_tokens.tokens_of_day(HOME, ANN, today) == (11, 18)
+            assert await records.daily_tokens.tokens_of_day(HOME, ANN, tomorrow) == (0, 0)
 
 
 class TestConsents:
@@ -1262,13 +1283,13 @@ class TestRoom:
 
         async with store.writing() as records:
             for emoji, user in (("👍", ANN), ("🎓", BOB), ("👍", ANN)):
-                await records.room.react(number, emoji, user)
-            await records.room.react(99, "👍", UserId("U3"))
+                await records.room.set_reaction(number, emoji, user)
+            await records.room.set_reaction(99, "👍", UserId("U3"))
             message = await records.room.get(number)
             assert message is not None
             assert message.reactions == (("👍", ANN), ("🎓", BOB))
 
-            await records.room.react(number, "👍", ANN, on=False)
+            await records.room.set_reaction(number, "👍", ANN, on=False)
             message = await records.room.get(number)
             assert message is not None
             assert message.reactions == (("🎓", BOB),)
@@ -1293,14 +1314,14 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
             EvaluationQuestion(number, row.example, row.revision, is_must_answer=number == 3)
             for number, row in enumerate(rows, start=1)
         ]
-        await records.evaluations.put_questions(HOME, evaluation.id, questions)
-        await records.evaluations.put_questions(HOME, evaluation.id, questions)
+        await records.evaluations.replace_questions(HOME, evaluation.id, questions)
+        await records.evaluations.replace_questions(HOME, evaluation.id, questions)
         first, second = await records.evaluations.pending_questions(HOME, evaluation.id, 0, limit=2)
         await records.evaluations.mark_asked(HOME, evaluation.id, 0, [first.number, second.number])
         answer = EvaluationAnswer(first.number, 0, AnswerState.DONE, "Hi", scores={"score": 0.5})
-        await records.evaluations.put(HOME, evaluation.id, answer)
-        await records.evaluations.withdraw_call(HOME, evaluation.id, 0, second.number)
-        await records.evaluations.withdraw_call(HOME, evaluation.id, 0, first.number)
+        await records.evaluations.put_answer(HOME, evaluation.id, answer)
+        await records.evaluations.unmark_asked(HOME, evaluation.id, 0, second.number)
+        await records.evaluations.unmark_asked(HOME, evaluation.id, 0, first.number)
         await records.evaluations.mark_asked(HOME, evaluation.id, 0, [3])
 
     async with store.writing() as records:
@@ -1328,10 +1349,10 @@ async def test_an_evaluation_keeps_no_words_of_an_erased_example(store: Store) -
         example, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
         evaluation = await records.evaluations.add(HOME, an_evaluation(assistant))
         question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
-        await records.evaluations.put_questions(HOME, evaluation.id, [question])
+        await records.evaluations.replace_questions(HOME, evaluation.id, [question])
         await records.evaluations.mark_asked(HOME, evaluation.id, 0, [1])
         answer = EvaluationAnswer(1, 0, AnswerState.DONE, "Hello!", scores={"score": 1.0})
-        await records.evaluations.put(HOME, evaluation.id, answer)
+        await records.evaluations.put_answer(HOME, evaluation.id, answer)
 
         await records.examples.erase(HOME, [example.id])
 
@@ -1348,18 +1369,18 @@ async def test_an_evaluation_that_is_over_changes_no_more(store: Store) -> None:
     async with store.writing() as records:
         evaluation = await records.evaluations.add(HOME, an_evaluation(assistant))
         report = {"a": [1]}
-        assert await records.evaluations.change(
+        assert await records.evaluations.update_if(
             HOME, evaluation.id, when=is_open, state=EvaluationState.DONE, report=report
         )
 
-        is_changed = await records.evaluations.change(
+        is_changed = await records.evaluations.update_if(
             HOME, evaluation.id, when=is_open, state=EvaluationState.FAILED
         )
 
         assert not is_changed
         stored = await records.evaluations.get(HOME, evaluation.id)
         assert stored == replace(evaluation, state=EvaluationState.DONE, report=report)
-        assert await records.evaluations.open_in(HOME) == []
+        assert await records.evaluations.list_open_in_workspace(HOME) == []
         assert await records.evaluations.page(HOME) == [stored]
         assert await records.evaluations.committed_cost(HOME, since=NOW) == 0.5
 
@@ -1372,5 +1393,5 @@ async def test_an_estimate_of_an_evaluation_goes_with_time(store: Store) -> None
 
         assert await records.evaluations.page(HOME) == []
         assert await records.evaluations.committed_cost(HOME, since=NOW) == 0.0
-        assert await records.evaluations.forget_estimates(NOW) == 0
-        assert await records.evaluations.forget_estimates(later(1)) == 1
+        assert await records.evaluations.delete_old_estimates(NOW) == 0
+        assert await records.evaluations.delete_old_estimates(later(1)) == 1

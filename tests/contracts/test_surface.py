@@ -93,7 +93,7 @@ def slack_stage(scene: SlackScene) -> Stage:
             assert stored is not None
             return ["🎓" if name == "mortar_board" else name for name in stored["reactions"]]
 
-    return SlackStage(scene.app.surfaces.of(team), Place(team, ChannelId("C1"), root))
+    return SlackStage(scene.app.surfaces.surface_of(team), Place(team, ChannelId("C1"), root))
 
 
 def discord_stage(scene: DiscordScene) -> Stage:
@@ -218,14 +218,14 @@ async def test_every_kind_of_reply_can_be_shown(stage: Stage, reply: Drawn) -> N
 async def test_a_message_can_be_fetched(stage: Stage) -> None:
     message = await stage.say("What is neon?")
 
-    fetched = await stage.surface.fetch(stage.place, message)
+    fetched = await stage.surface.fetch_message(stage.place, message)
 
     assert fetched is not None
     assert (fetched.id, fetched.text, fetched.is_own) == (message, "What is neon?", False)
 
 
 async def test_what_never_was_is_fetched_as_nothing(stage: Stage) -> None:
-    assert await stage.surface.fetch(stage.place, MessageId("99")) is None
+    assert await stage.surface.fetch_message(stage.place, MessageId("99")) is None
 
 
 async def test_history_is_what_was_said_before_oldest_first(stage: Stage) -> None:
@@ -233,7 +233,7 @@ async def test_history_is_what_was_said_before_oldest_first(stage: Stage) -> Non
     second = await stage.say("two", after=first)
     third = await stage.say("three", after=second)
 
-    history = await stage.surface.history(stage.place, third, 2)
+    history = await stage.surface.thread_before(stage.place, third, 2)
 
     assert [message.text for message in history] == ["one", "two"]
 
@@ -241,7 +241,7 @@ async def test_history_is_what_was_said_before_oldest_first(stage: Stage) -> Non
 async def test_ones_own_words_are_known_as_such(stage: Stage) -> None:
     message = await stage.surface.post(stage.place, Text("mine"), key="a")
 
-    fetched = await stage.surface.fetch(stage.place, message)
+    fetched = await stage.surface.fetch_message(stage.place, message)
 
     assert fetched is not None
     assert fetched.is_own

@@ -55,16 +55,16 @@ class FakeApp:
         self.events.append(event)
         return NoReply()
 
-    async def query(self, event: Event) -> Reply:
+    async def handle_read_only(self, event: Event) -> Reply:
         return NoReply()
 
-    async def watch(self, topic: str) -> AsyncIterator[str]:
+    async def watch_changes(self, topic: str) -> AsyncIterator[str]:
         yield topic
 
     async def is_idle(self, workspace: WorkspaceId) -> bool:
         return not self.is_busy()
 
-    async def has_closed(self, platform: str) -> bool:
+    async def has_closed_workspace(self, platform: str) -> bool:
         return False
 
     def translate(self, key: str, locale: str = "en", /, **details: object) -> str:

@@ -34,7 +34,7 @@ class FakePlatform:
     def own_ids(self) -> list[MessageId]:
         return [MessageId(f"own{number}") for number in range(len(self.posts))]
 
-    async def describe(self, place: Place, user: UserId) -> User:
+    async def fetch_user(self, place: Place, user: UserId) -> User:
         return self.people.get(user, User(user, user))
 
     def hears(self, text: str, *, by: str, reply_to: int | None = None) -> Message:
@@ -60,14 +60,14 @@ class FakePlatform:
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         self.reactions.append((message, emoji))
 
-    async def fetch(self, place: Place, message: MessageId) -> Message | None:
+    async def fetch_message(self, place: Place, message: MessageId) -> Message | None:
         return next((stored for stored in self.said if stored.id == message), None)
 
-    async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
-        earlier = await self.fetch(place, before)
+    async def thread_before(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+        earlier = await self.fetch_message(place, before)
         chain: list[Message] = []
         while earlier is not None and earlier.reply_to is not None:
-            earlier = await self.fetch(place, earlier.reply_to)
+            earlier = await self.fetch_message(place, earlier.reply_to)
             if earlier is not None:
                 chain.insert(0, earlier)
         return chain

@@ -88,10 +88,10 @@ class MemoryRoom:
     async def file_references(self) -> Sequence[str]:
         return [file.reference for message in self.messages.values() for file in message.files]
 
-    async def channels(self) -> Sequence[ChannelId]:
+    async def list_channels(self) -> Sequence[ChannelId]:
         return sorted({message.channel for message in self.messages.values()})
 
-    async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
+    async def set_reaction(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
         message = self.messages[number]
         others = tuple(r for r in message.reactions if r != (emoji, user))
         added = ((emoji, user),) if on else ()

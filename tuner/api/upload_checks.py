@@ -7,7 +7,7 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.rows import Problem, method_of, read_lines
+from bot.rows import Problem, detect_method, read_lines
 from tuner.api.multipart import UploadForm
 from tuner.api.request_body import read_as
 from tuner.errors import ApiError
@@ -129,7 +129,7 @@ def _read_rows(path: Path, max_rows: int) -> tuple[int, str | None]:
             count += 1
             if count > max_rows:
                 raise _too_many(max_rows)
-            method = method or method_of(row)
+            method = method or detect_method(row)
     if not count:
         raise _bad_file("The file is empty.")
     return count, method

@@ -7,7 +7,7 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-from bot.private_text import row_kinds
+from bot.private_text import private_kinds_in_row
 
 revision = "0019"
 down_revision = "0018"
@@ -50,7 +50,7 @@ def _look_through() -> None:
         if not found:
             return
         for number, row in found:
-            kinds = row_kinds(json.loads(row) if isinstance(row, str) else row)
+            kinds = private_kinds_in_row(json.loads(row) if isinstance(row, str) else row)
             if kinds:
                 own = sa.update(examples).where(examples.c.id == number)
                 connection.execute(own.values(private_text=int(kinds)))

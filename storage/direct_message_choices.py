@@ -12,7 +12,7 @@ from storage.connection import Connection
 from storage.tables import direct_choices
 
 
-class DirectChoices:
+class DirectMessageChoices:
     """Repository of the workspaces that a person has chosen; one per platform is current."""
 
     def __init__(self, connection: Connection) -> None:
@@ -22,34 +22,36 @@ class DirectChoices:
         columns = direct_choices.c
         condition = (columns.user == user) & columns.is_chosen
         statement = select(columns.workspace).where(condition, _is_on_platform(platform))
-        row = await self._connection.first(statement)
+        row = await self._connection.fetch_first(statement)
         return None if row is None else row.workspace
 
-    async def ever_chosen(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
+    async def ever_chosen_workspaces(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
         columns = direct_choices.c
         statement = select(columns.workspace).where(columns.user == user, _is_on_platform(platform))
         rows = await self._connection.fetch_all(statement, columns.workspace)
         return [row.workspace for row in rows]
 
-    async def choose(self, workspace: WorkspaceId, user: UserId) -> None:
+    async def choose_workspace(self, workspace: WorkspaceId, user: UserId) -> None:
         columns = direct_choices.c
         others = (columns.user == user) & _is_on_platform(platform_of(workspace))
-        await self._connection.run(update(direct_choices).where(others).values(is_chosen=False))
+        await self._connection.execute(update(direct_choices).where(others).values(is_chosen=False))
         insert = self._connection.insert(direct_choices).values(
             workspace=workspace, user=user, is_chosen=True
         )
         key = [columns.workspace, columns.user]
-        await self._connection.run(
+        await self._connection.execute(
             insert.on_conflict_do_update(index_elements=key, set_={"is_chosen": True})
         )
 
-    async def leave(self, workspace: WorkspaceId, user: UserId) -> None:
+    async def end_choice(self, workspace: WorkspaceId, user: UserId) -> None:
         condition = (direct_choices.c.workspace == workspace) & (direct_choices.c.user == user)
-        await self._connection.run(update(direct_choices).where(condition).values(is_chosen=False))
+        await self._connection.execute(
+            update(direct_choices).where(condition).values(is_chosen=False)
+        )
 
-    async def forget(self, workspace: WorkspaceId, user: UserId) -> None:
+    async def forget_person(self, workspace: WorkspaceId, user: UserId) -> None:
         condition = (direct_choices.c.workspace == workspace) & (direct_choices.c.user == user)
-        await self._connection.run(delete(direct_choices).where(condition))
+        await self._connection.execute(delete(direct_choices).where(condition))
 
 
 def _is_on_platform(platform: str) -> ColumnElement[bool]:
