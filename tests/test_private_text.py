@@ -202,10 +202,10 @@ def test_ids_of_a_chat_platform_are_no_private_numbers() -> None:
 
 def test_a_text_full_of_private_text_takes_time_by_its_length() -> None:
     begun = time.process_time()
-    few = len(find_private(f"{ADDRESS}, " * 1000))
+    few = len(find_private_text(f"{ADDRESS}, " * 1000))
     short, begun = time.process_time() - begun, time.process_time()
 
-    many = len(find_private(f"{ADDRESS}, " * 20_000))
+    many = len(find_private_text(f"{ADDRESS}, " * 20_000))
 
     assert (few, many) == (1000, 20_000)
     # By pairs it would take four hundred times as long.
