@@ -337,4 +337,4 @@ async def test_in_a_storm_every_question_is_answered_once(
 
     answered = [one["thread_ts"] for one in in_slack.slack.own("C1")]
     assert len(answered) == len(set(answered)) == 100
-    assert max(took for one in in_slack.slack.deliveries for took in one.acks) < 3
+    assert max(took for one in in_slack.slack.deliveries for took in one.ack_processor) < 3

@@ -70,12 +70,17 @@ class Call:
 
 @dataclass(slots=True)
 class Delivery:
-    """An envelope and its deliveries; `acks` holds the seconds until each acknowledgement."""
+    """An envelope and its deliveries.
+
+    `acks` holds the seconds until each acknowledgement, `ack_processor` those that this process
+    worked meanwhile, which other programs on the machine do not lengthen.
+    """
 
     envelope: Json
     sent: int = 0
     acked: asyncio.Event = field(default_factory=asyncio.Event)
     acks: list[float] = field(default_factory=list)
+    ack_processor: list[float] = field(default_factory=list)
     response: Json | None = None
 
 
@@ -136,7 +141,7 @@ class FakeSlack:
         self._triggers: dict[str, float] = {}
         self._count = itertools.count(1)
         self._turn = itertools.count()
-        self._waiting: dict[str, tuple[Delivery, float]] = {}
+        self._waiting: dict[str, tuple[Delivery, float, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._tickets: set[str] = set()
         self._start = time.time()
@@ -403,7 +408,11 @@ class FakeSlack:
                 envelope["envelope_id"] = f"{delivery.envelope['envelope_id']}-{attempt}"
             socket = await self._next_socket()
             delivery.sent += 1
-            self._waiting[envelope["envelope_id"]] = (delivery, time.monotonic())
+            self._waiting[envelope["envelope_id"]] = (
+                delivery,
+                time.monotonic(),
+                time.process_time(),
+            )
             try:
                 await socket.send_json(envelope)
             except ConnectionError:
@@ -452,8 +461,9 @@ class FakeSlack:
         waiting = self._waiting.pop(str(answer.get("envelope_id")), None)
         if waiting is None:
             return
-        delivery, sent_at = waiting
+        delivery, sent_at, processor_at = waiting
         delivery.acks.append(time.monotonic() - sent_at)
+        delivery.ack_processor.append(time.process_time() - processor_at)
         delivery.response = answer.get("payload")
         self._respond_to_form(delivery)
         delivery.acked.set()
