@@ -321,7 +321,7 @@ def manifest() -> None:
     import json
 
     from adapters.slack.manifest import manifest as drawn
-    from bot.catalogue import CATALOGUE
+    from bot.command_catalogue import CATALOGUE
     from bot.errors import SettingsError
 
     settings = _settings()

@@ -33,7 +33,7 @@ from attune.model_export import EmbeddedModels
 from attune.settings import Settings
 from attune.starters import Starters
 from bot.canary.watcher import CanaryWatcher
-from bot.catalogue import CATALOGUE, NOTICE_RENDERERS
+from bot.command_catalogue import CATALOGUE, NOTICE_RENDERERS
 from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
 from bot.domain import HostName, RequestedAction, VoteState, WorkspaceId

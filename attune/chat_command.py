@@ -8,7 +8,7 @@ import sys
 from adapters.console import run_console
 from attune.background_loops import running_app
 from attune.settings import Settings
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 
 
 async def run_chat(settings: Settings) -> int:

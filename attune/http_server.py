@@ -17,7 +17,7 @@ from attune.connection_limits import BoundedConnection
 from attune.metrics import Metrics
 from attune.settings import Settings
 from attune.studio_access import address_with_token, studio_sessions
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.errors import AttuneError
 
 _MAX_CONNECTIONS = 500

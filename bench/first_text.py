@@ -20,7 +20,7 @@ from attune.bootstrap import Surfaces, new_text_index
 from attune.clock import SystemClock
 from bench.figures import Figure, interleaved_results
 from bench.processes import running
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
 from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId

@@ -15,7 +15,7 @@ from bot.chat import (
     reply_of_earlier_attempt,
 )
 from bot.commands import Handlers
-from bot.conversation import NEW_CONVERSATION_KEY, fetch_history, question_message
+from bot.conversation_history import NEW_CONVERSATION_KEY, fetch_history, question_message
 from bot.domain import MessageId, Role, Turn, TurnState
 from bot.errors import NotAllowed, NotNow
 from bot.events import STOP_EMOJI, MessageEdited

@@ -15,7 +15,7 @@ from bot.attached_files import AttachedImage, FileReader
 from bot.built_in_tools import AnswerTools
 from bot.canary.traffic_split import canary_that_answers
 from bot.commands import Handlers
-from bot.conversation import ConversationContext, build_context, fetch_history
+from bot.conversation_history import ConversationContext, build_context, fetch_history
 from bot.daily_token_budget import reserve_tokens
 from bot.domain import (
     Canary,

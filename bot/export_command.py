@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bot import example_files
 from bot.commands import METHOD_OPTION, Handlers, Option, OptionKind
-from bot.deployments import MODEL_NAME_ENDING_LENGTH, find_model_by_name
 from bot.domain import LOCAL, Model, ModelKind, Role
 from bot.errors import NotFound, NotNow
 from bot.form_links import offer_form_link
+from bot.models_in_use import MODEL_NAME_ENDING_LENGTH, find_model_by_name
 from bot.number_formats import format_bytes
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_export import ModelExporter, ModelFormat

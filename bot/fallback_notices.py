@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.deployments import find_display_name
 from bot.domain import LOCAL, ModelName, Notice
 from bot.errors import AttuneError, HostError, NotFound, deserialize, serialize
+from bot.models_in_use import find_display_name
 from bot.outbox import LOCALE_DETAIL
 from bot.ports.store import Records
 from bot.replies import Drawn, Text

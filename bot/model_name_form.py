@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bot.commands import Handlers
-from bot.deployments import (
+from bot.domain import Model, Role
+from bot.errors import BadInput, NotNow
+from bot.models_in_use import (
     LATEST_MODEL,
     MODEL_NAME_ENDING_LENGTH,
     find_model_by_name,
     matches_model_name,
 )
-from bot.domain import Model, Role
-from bot.errors import BadInput, NotNow
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Field, FieldKind, Form, Reply, Text

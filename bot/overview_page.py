@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.commands import Handlers
-from bot.deployments import find_display_name
 from bot.domain import (
     ExampleFilter,
     ExampleState,
@@ -15,6 +14,7 @@ from bot.domain import (
     Role,
     Row,
 )
+from bot.models_in_use import find_display_name
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.prompts import last_exchange

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 
 from adapters.console.command_hints import USAGE_BY_COMMAND
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.errors import NotFound
 from tests.written_pages import GROUPS, ROOT, settings, shell_commands, written
 from tuner.__main__ import API_KEY_VARIABLE

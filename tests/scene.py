@@ -32,7 +32,7 @@ from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.openai.timeouts import Timeouts
 from attune.bootstrap import App, build_app, new_text_index
 from attune.settings import Settings
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.domain import (
     LOCAL,
     ChannelId,

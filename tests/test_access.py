@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.commands import Action, Command, Option, OptionKind
 from bot.domain import (
     ChannelId,

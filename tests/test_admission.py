@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.commands import Action, Catalogue, Command, Handler
 from bot.dispatch import Dispatch
 from bot.domain import LOCAL, Message, MessageId, Place, Role, User, UserId

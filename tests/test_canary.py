@@ -11,7 +11,6 @@ import pytest
 from fastapi import Response
 
 from bot.canary import stop_rules, traffic_split
-from bot.deployments import MODEL_NAME_ENDING_LENGTH
 from bot.domain import (
     LOCAL,
     AssistantId,
@@ -26,6 +25,7 @@ from bot.domain import (
     Vote,
 )
 from bot.events import ButtonClicked, FormSubmitted
+from bot.models_in_use import MODEL_NAME_ENDING_LENGTH
 from bot.replies import Listing
 from bot.significance import Verdict, compare_shares
 from tests.fakes.faults import (

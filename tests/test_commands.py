@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, Role
 from bot.errors import BadInput, NotFound

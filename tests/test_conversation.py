@@ -14,7 +14,7 @@ import pytest
 from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
-from bot import conversation
+from bot import conversation_history
 from bot.built_in_tools import MAX_TOOL_ROUNDS
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ANN, GENERAL
@@ -235,7 +235,7 @@ def word_file(*paragraphs: str) -> bytes:
 async def test_of_a_long_conversation_the_older_part_is_summarised_once(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "_MAX_MESSAGES", 2)
+    monkeypatch.setattr(conversation_history, "_MAX_MESSAGES", 2)
     if isinstance(front, RoomFront):
         pytest.skip("words in the room are a new conversation each, but in threads")
     await front.ask("My name is Ann.")
@@ -259,7 +259,7 @@ async def test_of_a_long_conversation_the_older_part_is_summarised_once(
 async def test_what_cannot_be_summarised_is_left_out_and_said_to_be(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "_MAX_MESSAGES", 2)
+    monkeypatch.setattr(conversation_history, "_MAX_MESSAGES", 2)
     if isinstance(front, RoomFront):
         pytest.skip("words in the room are a new conversation each, but in threads")
     await front.ask("one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.local_room import render_message
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, Example, ExampleState, MessageId, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.examples.example_buttons import examples_in_buttons

@@ -17,7 +17,7 @@ from adapters.discord.command_registration import (
     invite_link,
     missing_permissions,
 )
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.words import LANGUAGES, Words
 from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, fake_discord

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.catalogue import CATALOGUE
 from bot.chat import AnswerWriter
+from bot.command_catalogue import CATALOGUE
 from bot.domain import (
     LOCAL,
     ChannelId,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.domain import LOCAL, ExampleState, NewExample, Origin, Row, UserId
 from bot.events import ButtonClicked, CommandInvoked
 from bot.option_parsing import button_action, parse_options

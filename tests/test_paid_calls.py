@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from bot import conversation
+from bot import conversation_history
 from bot.domain import LOCAL, UserId, WorkspaceId
 from bot.events import ButtonClicked, FormSubmitted, MessageReceived
 from bot.replies import Comparison
@@ -139,7 +139,7 @@ async def spent(scene: Scene, workspace: WorkspaceId) -> int:
 async def test_what_breaks_off_is_counted_wherever_it_was_asked(
     way: str, tmp_path: Path, trained: Path, quick_hosts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "_MAX_MESSAGES", 1)
+    monkeypatch.setattr(conversation_history, "_MAX_MESSAGES", 1)
     copy_data(trained, tmp_path)
     async with faulty_host() as host:
         scene = Scene(tmp_path, host)
@@ -189,7 +189,7 @@ async def test_an_answer_that_was_given_is_not_paid_for_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after its last word, the event runs again: no file is read, nothing is summarised."""
-    monkeypatch.setattr(conversation, "_MAX_MESSAGES", 1)
+    monkeypatch.setattr(conversation_history, "_MAX_MESSAGES", 1)
     with monkeypatch.context() as dying:
         dying.setattr("bot.inbox_writer.InboxWriter.end", None)
         await ask_in_long_thread(scene)

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.discord import embeds_and_modals as discord
 from adapters.slack import block_kit as slack
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.domain import (
     AssistantId,
     ChannelId,

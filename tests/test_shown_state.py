@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.studio.page_session import STUDIO_OWNER
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, ModelName
 from bot.events import ButtonClicked, CommandInvoked, WorkspaceLeft
 from bot.outdated_clicks import state_token

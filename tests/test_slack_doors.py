@@ -23,7 +23,7 @@ from adapters.slack.rate_limits import Pacing
 from attune.bootstrap import slack_access
 from attune.http_server import health_routes
 from attune.settings import Settings
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.errors import SettingsError
 from bot.replies import Chart, Series
 from bot.words import Words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.domain import ChannelId, MessageId, Role, User, UserId
 from bot.events import (
     ButtonClicked,

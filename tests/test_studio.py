@@ -23,7 +23,7 @@ from adapters.plain_text import draw_reply_without_buttons
 from adapters.studio import Studio, register_pages
 from adapters.studio.pages.list_controls import sort_rows
 from adapters.studio.safe_html import quoted_prop
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.domain import (
     LOCAL,
     Attachment,

@@ -12,7 +12,7 @@ from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
 from adapters.studio import Studio, register_pages
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.domain import WorkspaceId
 from bot.events import Event
 from bot.ports.dependencies import App, ProgressCallback

@@ -11,8 +11,8 @@ import pytest
 
 from adapters.studio.pages.admin_pages import ADMIN_PAGES, AUDITED_SUBJECTS
 from bot import errors
-from bot.catalogue import CATALOGUE
 from bot.check_results import CheckKind
+from bot.command_catalogue import CATALOGUE
 from bot.domain import ExampleState, ModelKind, Origin, Phase, RequestedAction, Role, Sources, Split
 from bot.errors import EmptyAnswer, NotNow, template
 from bot.private_text import PrivateText

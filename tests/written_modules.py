@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("attune", "bot", "adapters", "storage", "tuner")

@@ -12,7 +12,7 @@ from typer.main import get_group
 from adapters.console.command_hints import USAGE_BY_COMMAND
 from attune.__main__ import app
 from attune.settings import Settings
-from bot.catalogue import CATALOGUE
+from bot.command_catalogue import CATALOGUE
 from bot.commands import Command, Option
 from bot.domain import Role
 from bot.words import Words

@@ -25,7 +25,7 @@ from pydantic import (
 from adapters.openai.fireworks import FireworksHost
 from adapters.openai.host_kinds import HOST_KINDS, Dialect, HostKind, HyperparameterPlacement
 from adapters.openai.openai_host import OpenAIHost
-from adapters.openai.prices import HostPrices
+from adapters.openai.price_table import HostPrices
 from adapters.openai.timeouts import RequestAdditions
 from adapters.openai.together import TogetherHost
 from adapters.openai.token_counting import UnusableTokenizer, read_tokenizer

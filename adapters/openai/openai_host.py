@@ -23,7 +23,7 @@ from adapters.openai.image_support import ImageModels
 from adapters.openai.learned_parameters import LearnedParameters
 from adapters.openai.nebius_deployments import NebiusDeployments
 from adapters.openai.paging import ROWS_PER_PAGE, read_pages
-from adapters.openai.prices import HostPrices
+from adapters.openai.price_table import HostPrices
 from adapters.openai.response_parsing import Json
 from adapters.openai.timeouts import RequestAdditions, Timeouts
 from bot.domain import Checkpoint, HostName, IncompleteReason, JobEvent, ModelName, Sampling

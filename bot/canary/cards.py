@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.canary.stop_rules import model_feedback
-from bot.deployments import find_display_name, rollback_button
 from bot.domain import Canary, CanaryId, CanaryState, ModelFeedback, Notice
 from bot.mentions_and_times import person_reference
+from bot.models_in_use import find_display_name, rollback_button
 from bot.number_formats import format_share_range
 from bot.outdated_clicks import state_token
 from bot.ports.store import Records

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import deployments
+from bot import models_in_use
 from bot.canary import cards, notices
 from bot.commands import Handlers, Option, OptionKind
-from bot.deployments import is_event_audited
 from bot.domain import (
     Canary,
     CanaryEnd,
@@ -18,6 +17,7 @@ from bot.domain import (
     Role,
 )
 from bot.errors import BadInput, NotFound, NotNow
+from bot.models_in_use import is_event_audited
 from bot.number_formats import parse_number_argument
 from bot.outdated_clicks import outdated_refusal
 from bot.ports.dependencies import Dependencies
@@ -39,10 +39,10 @@ async def deploy_or_start_canary(request: Request, deps: Dependencies) -> Reply:
     """Deploys a tuned model, a checkpoint, the base or `latest`; starts a canary with `share:`."""
     share = _requested_share(request)
     if share is None:
-        return await deployments.deploy_model(request, deps)
+        return await models_in_use.deploy_model(request, deps)
     async with deps.store.writing() as records:
         canary = await _start_or_change(request, share, records)
-        name = await deployments.find_display_name(records, request.workspace_id, canary.model)
+        name = await models_in_use.find_display_name(records, request.workspace_id, canary.model)
         await notices.queue_notice(
             records, canary, notices.STATUS_NOTICE, at=request.now, locale=request.words.language
         )
@@ -57,7 +57,7 @@ async def promote_canary(request: Request, deps: Dependencies) -> Reply:
         canary, refusal = await _canary_of_button(request, records)
         if refusal is not None:
             return refusal
-        name = await deployments.find_display_name(records, request.workspace_id, canary.model)
+        name = await models_in_use.find_display_name(records, request.workspace_id, canary.model)
         promoting = Text(request.words("canary.promoting", model=name), private=True)
         if canary.state is not CanaryState.RUNNING:
             return promoting
@@ -85,15 +85,15 @@ async def stop_canary(request: Request, deps: Dependencies) -> Reply:
             return refusal
         if canary.state is CanaryState.RUNNING:
             await _end(request, canary, CanaryState.STOPPED, records)
-        name = await deployments.find_display_name(records, request.workspace_id, canary.model)
+        name = await models_in_use.find_display_name(records, request.workspace_id, canary.model)
     return Text(request.words("canary.stopping", model=name), private=True)
 
 
 async def _start_or_change(request: Request, share: float, records: Records) -> Canary:
     """Starts a canary, or changes the share of the running one. Raises NotNow and NotFound."""
     words, name = request.words, request.text_option("model") or ""
-    model = await deployments.find_model_by_name(request, name, records)
-    model = await deployments.store_name_at_host(request, model, records)
+    model = await models_in_use.find_model_by_name(request, name, records)
+    model = await models_in_use.store_name_at_host(request, model, records)
     current = await records.deployments.current(request.workspace_id, request.assistant.id)
     in_use = current.model if current else request.assistant.base
     if model.name == in_use:
@@ -105,7 +105,7 @@ async def _start_or_change(request: Request, share: float, records: Records) -> 
         running is not None
         and (running.model, running.served_name, running.deployment) != requested
     ):
-        other = await deployments.find_display_name(records, request.workspace_id, running.model)
+        other = await models_in_use.find_display_name(records, request.workspace_id, running.model)
         raise NotNow(problem=words("canary.another", model=other))
     if running is None:
         new = _new_canary(request, model, share, deployment=deployment, in_use=in_use)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.commands import Handlers
-from bot.deployments import deploy_button, find_display_name, rollback_button
 from bot.domain import (
     Contender,
     ContenderKind,
@@ -32,6 +31,7 @@ from bot.evaluation.report import (
     missing_answer_reason,
 )
 from bot.examples import must_answer_tag
+from bot.models_in_use import deploy_button, find_display_name, rollback_button
 from bot.number_formats import format_p_value, format_share_range, parse_number_argument
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bot import access
 from bot.commands import Handlers, Option, OptionKind
-from bot.deployments import find_model_by_name
 from bot.domain import (
     Evaluation,
     EvaluationId,
@@ -16,6 +15,7 @@ from bot.errors import BadInput, NotNow, Outdated
 from bot.evaluation import cards
 from bot.evaluation.notices import EVALUATION_RUN
 from bot.evaluation.planning import EvaluationPlan, plan_evaluation, store_estimate, unpriced_host
+from bot.models_in_use import find_model_by_name
 from bot.paid_run_actions import confirm_run, decline_run, estimated_run, stop_run
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Hosts

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from bot.commands import Handlers
-from bot.deployments import find_display_name
 from bot.domain import (
     ALWAYS_TRAIN_TAG,
     MUST_ANSWER_TAG,
@@ -24,6 +23,7 @@ from bot.domain import (
 from bot.errors import NotFound
 from bot.evaluation import cards, planning, report
 from bot.examples import must_answer_tag
+from bot.models_in_use import find_display_name
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Card, Chart, Fact, Listing, ListingRow, Reply, Series, Tone

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bot.commands import JOB_OPTION, Handlers
-from bot.deployments import deploy_button, rollback_button
 from bot.domain import (
     LOCAL,
     VALIDATION_LOSS_NAMES,
@@ -22,6 +21,7 @@ from bot.domain import (
     StepMetrics,
 )
 from bot.errors import NotNow, deserialize
+from bot.models_in_use import deploy_button, rollback_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import (

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from bot.commands import Handlers
 from bot.database_batches import every_job
-from bot.deployments import MODEL_NAME_ENDING_LENGTH
 from bot.domain import HostName, Job, Model, ModelKind, Role
 from bot.errors import HostError, HostTimeout, NotFound, NotNow, Outdated
+from bot.models_in_use import MODEL_NAME_ENDING_LENGTH
 from bot.outdated_clicks import outdated_refusal, state_token
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Host, Serving

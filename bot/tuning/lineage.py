@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot import deployments
+from bot import models_in_use
 from bot.commands import Handlers, Option, OptionKind
 from bot.database_batches import every_job
 from bot.domain import (
@@ -40,7 +40,7 @@ async def list_models_or_lineage(request: Request, deps: Dependencies) -> Reply:
     """Lists all models, or the lineage of one."""
     if request.text_option("lineage"):
         return await show_model_lineage(request, deps)
-    return await deployments.list_models(request, deps)
+    return await models_in_use.list_models(request, deps)
 
 
 @handlers.button("model.lineage", Role.CURATOR)

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.deployments import MODEL_NAME_ENDING_LENGTH
 from bot.domain import Job, JobId, Model, ModelName, NewNotice, Notice
 from bot.errors import HostNotFound
+from bot.models_in_use import MODEL_NAME_ENDING_LENGTH
 from bot.outdated_clicks import state_token
 from bot.ports.model_hosts import Host, RemoteDeployment, Serving
 from bot.ports.store import Records

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from bot.deployments import deploy_button
 from bot.domain import (
     BlindVote,
     Choice,
@@ -18,6 +17,7 @@ from bot.domain import (
 from bot.evaluation.cards import VERDICT_TONES, contender_name, judge_button, with_display_names
 from bot.evaluation.planning import question_and_reference
 from bot.mentions_and_times import time_reference
+from bot.models_in_use import deploy_button
 from bot.number_formats import format_p_value
 from bot.ports.store import Records
 from bot.replies import Button, Card, Column, Drawn, Tone

@@ -15,7 +15,7 @@ from bot import (
     comparison,
     consent,
     dashboard,
-    deployments,
+    engine_installation,
     export_command,
     fallback_notices,
     feedback,
@@ -23,8 +23,8 @@ from bot import (
     hosts_page,
     import_command,
     learning_sources,
-    local_language_models,
     model_name_form,
+    models_in_use,
     overview_page,
     personal_data,
     private_replies,
@@ -39,10 +39,10 @@ from bot.canary import notices as canary_notices
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.evaluation import cards as evaluation_cards
-from bot.evaluation import classifier_metrics, gap_answers
 from bot.evaluation import command as evaluation_command
 from bot.evaluation import evaluations_page as evaluation_pages
 from bot.evaluation import export as evaluation_export
+from bot.evaluation import gap_answers, label_metrics_form
 from bot.evaluation import notices as evaluation_notices
 from bot.example_checks import command as checking
 from bot.example_checks import merge_duplicates
@@ -135,12 +135,12 @@ HANDLERS_OF_MODULES = (
     lineage.handlers,
     data_changes.handlers,
     host_resources.handlers,
-    deployments.handlers,
+    models_in_use.handlers,
     model_name_form.handlers,
     evaluation_command.handlers,
     evaluation_cards.handlers,
     evaluation_export.handlers,
-    classifier_metrics.handlers,
+    label_metrics_form.handlers,
     gap_answers.handlers,
     evaluation_pages.handlers,
     judge_command.handlers,
@@ -154,7 +154,7 @@ HANDLERS_OF_MODULES = (
     administration.handlers,
     hosts_page.handlers,
     guests.handlers,
-    local_language_models.handlers,
+    engine_installation.handlers,
     consent.handlers,
     personal_data.handlers,
     deleted_source_messages.handlers,
