@@ -345,8 +345,8 @@ app.add_typer(discord, name="discord")
 @discord.command()
 def invite() -> None:
     """Print the link that adds the bot to a server, with the permissions that it needs."""
-    from adapters.discord.command_registration import invite_link
     from adapters.discord.doctor_checks import application_id
+    from adapters.discord.invite_link import invite_link
     from attune.bootstrap import discord_access
     from bot.errors import SettingsError
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot import (
-    administration,
     answer_actions,
     answer_threads,
     app_home,
     assistants,
+    audit_log,
+    budget_command,
     built_in_tools,
     chat,
     comparison,
@@ -29,6 +30,7 @@ from bot import (
     personal_data,
     private_replies,
     retention,
+    roles,
     undo,
     workspace_removal,
     workspaces,
@@ -151,7 +153,9 @@ HANDLERS_OF_MODULES = (
     feedback.handlers,
     comparison.handlers,
     assistants.handlers,
-    administration.handlers,
+    roles.handlers,
+    budget_command.handlers,
+    audit_log.handlers,
     hosts_page.handlers,
     guests.handlers,
     engine_installation.handlers,

@@ -11,12 +11,8 @@ import discord
 import pytest
 from discord import app_commands
 
-from adapters.discord.command_registration import (
-    commands_hash,
-    commands_of,
-    invite_link,
-    missing_permissions,
-)
+from adapters.discord.command_registration import commands_hash, commands_of
+from adapters.discord.invite_link import invite_link, missing_permissions
 from bot.command_catalogue import CATALOGUE
 from bot.words import LANGUAGES, Words
 from tests.discord_scene import Scene

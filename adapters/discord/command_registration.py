@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import urlencode
 
 from adapters.discord.api_port import Api, Json
+from adapters.discord.invite_link import BOT_PERMISSIONS
 from adapters.discord.session_file import SessionFile
 from adapters.discord.wire_names import ASK_COMMAND, COMMAND_GROUP, MESSAGE_COMMANDS
 from bot.commands import Catalogue, Command, Option, OptionKind
@@ -19,28 +19,19 @@ from bot.ports.store import Clock
 
 log = logging.getLogger(__name__)
 
+
 Say = Callable[..., str]
 
-BOT_PERMISSIONS = {
-    "Add Reactions": 1 << 6,
-    "View Channels": 1 << 10,
-    "Send Messages": 1 << 11,
-    "Embed Links": 1 << 14,
-    "Attach Files": 1 << 15,
-    "Read Message History": 1 << 16,
-    "Send Messages in Threads": 1 << 38,
-}
-"""The permissions that the bot needs, by the names that Discord shows."""
-THREAD_PERMISSIONS = {
-    "Create Public Threads": 1 << 35,
-    "Send Messages in Threads": BOT_PERMISSIONS["Send Messages in Threads"],
-}
-"""The permissions that a thread for each question needs; the invite link requests them too."""
-OAUTH_SCOPES = ("bot", "applications.commands")
 
 _MEMBER_PERMISSIONS = BOT_PERMISSIONS["Send Messages"]
+
+
 _SUBCOMMAND, _GROUP = 1, 2
+
+
 _STRING, _INTEGER, _BOOLEAN, _USER, _MENTIONABLE, _NUMBER, _ATTACHMENT = 3, 4, 5, 6, 9, 10, 11
+
+
 _OPTION_TYPES = {
     OptionKind.INTEGER: _INTEGER,
     OptionKind.NUMBER: _NUMBER,
@@ -49,6 +40,8 @@ _OPTION_TYPES = {
     OptionKind.USER_OR_GROUP: _MENTIONABLE,
     OptionKind.FILE: _ATTACHMENT,
 }
+
+
 AUTOCOMPLETED_KINDS = (
     OptionKind.ASSISTANT,
     OptionKind.MODEL,
@@ -56,19 +49,15 @@ AUTOCOMPLETED_KINDS = (
     OptionKind.EXAMPLE,
     OptionKind.HOST,
 )
+
+
 _DESCRIPTION_LENGTH, _CHOICE_LENGTH = 100, 100
+
+
 _MAX_WAIT_SECONDS = 600.0
+
+
 _CHINESE = ("zh-CN", "zh-TW")
-
-
-def invite_link(application: str) -> str:
-    """Returns the link that adds the bot to a guild."""
-    query = {
-        "client_id": application,
-        "scope": " ".join(OAUTH_SCOPES),
-        "permissions": sum((BOT_PERMISSIONS | THREAD_PERMISSIONS).values()),
-    }
-    return f"https://discord.com/oauth2/authorize?{urlencode(query)}"
 
 
 def commands_of(catalogue: Catalogue, say: Say, *, is_for_users: bool = False) -> list[Json]:
@@ -126,13 +115,6 @@ def commands_hash(definitions: Sequence[Json], *scope: str) -> str:
     """Returns a hash that changes with the commands or with the place where they are registered."""
     text = json.dumps([list(scope), list(definitions)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def missing_permissions(granted: int) -> list[str]:
-    """Returns the names of the permissions that are missing; an administrator lacks none."""
-    if granted & (1 << 3):
-        return []
-    return [name for name, bit in BOT_PERMISSIONS.items() if not granted & bit]
 
 
 def _subcommands(catalogue: Catalogue, say: Say) -> Iterator[Json]:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from adapters.discord.api_port import Access, Json, error_code
-from adapters.discord.command_registration import missing_permissions
 from adapters.discord.gateway import HttpApi
+from adapters.discord.invite_link import missing_permissions
 from bot.errors import SettingsError, SurfaceError
 
 CONTENT_INTENT_FLAGS = (1 << 18) | (1 << 19)

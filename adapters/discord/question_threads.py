@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from adapters.discord.api_port import THREADS_PATH, Api, error_code
-from adapters.discord.command_registration import THREAD_PERMISSIONS
+from adapters.discord.invite_link import THREAD_PERMISSIONS
 from adapters.discord.text_escaping import sanitize
 from adapters.thread_titles import title_of
 from bot.domain import Message, Place

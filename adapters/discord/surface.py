@@ -24,7 +24,6 @@ from adapters.discord.api_port import (
     Json,
     error_code,
 )
-from adapters.discord.command_registration import THREAD_PERMISSIONS
 from adapters.discord.direct_guild_choices import (
     action_with_guild,
     add_guild_to_buttons,
@@ -33,6 +32,7 @@ from adapters.discord.direct_guild_choices import (
 from adapters.discord.embeds_and_modals import SILENT_FLAG, Payload, post_nonce
 from adapters.discord.form_drafts import DRAFT_ID_PREFIX, FormDrafts
 from adapters.discord.interaction_responses import InteractionContext, Interactions
+from adapters.discord.invite_link import THREAD_PERMISSIONS
 from adapters.discord.member_cache import MemberCache
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.payload_parsing import Bot, InteractionHandle
