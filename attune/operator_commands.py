@@ -67,7 +67,7 @@ async def import_file(
     with await asyncio.to_thread(_open, file) as opened:
         async with open_database(settings) as store:
             request = await _request(settings, store, workspace, assistant, words)
-            chats = await import_command.open_chat_export_import(opened, request, store, None)
+            chats = await import_command.read_chat_export_import(opened, request, store, None)
             if chats is not None:
                 return await _import_chats(chats, confirm, words, store)
             await asyncio.to_thread(_confirm_preview, opened, file.name, words, options, confirm)

@@ -134,7 +134,7 @@ async def _answer(request: Request, prompt: str, deps: Dependencies) -> str:
     """Returns the base model's answer to a prompt; raises HostError, NotFound or OverCap."""
     assistant = request.assistant
     host = deps.hosts.get_paid(assistant.chat_host, request.workspace)
-    if host.profile.keeps_words:
+    if host.profile.memorizes_rows:
         # Such a host only repeats the answers of its examples, so it cannot summarise.
         raise NotFound(noun="model", name=assistant.base)
     messages, answer = [{"role": "user", "content": prompt}], Answer()

@@ -490,7 +490,7 @@ class Dispatch:
         """Runs an action after checking the role, which may have changed since the message."""
         if action is None:
             return NoReply()
-        unstored = self._deps.running_answers.events_until_stored
+        unstored = self._deps.running_answers.turn_stored_events
         if request.clicked_message and (stored := unstored.get(request.clicked_message)):
             await stored.wait()
         return await self._run_handler(action, access.authorize_and_parse(action, request))

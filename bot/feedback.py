@@ -219,7 +219,7 @@ async def _teach(
         await records.examples.add(request.workspace_id, preference, at=request.now)
     await request.audit(records, f"example.{example.state}", example=example.id)
     workspace, now = request.workspace_id, request.now
-    await records.answer_stats.mark_resolved(workspace, [turn.id], example.id, at=now)
+    await records.answer_stats.mark_taught_or_dismissed(workspace, [turn.id], example.id, at=now)
     details = {"turn": turn.id, "example": example.id}
     await records.audit.add(workspace, request.user_id, "question.taught", at=now, **details)
     key = "feedback.taught" if example.state is ExampleState.APPROVED else "feedback.proposed"

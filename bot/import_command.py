@@ -83,7 +83,7 @@ async def import_file(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("import", Role.CURATOR, is_for_pages=True)
-async def import_on_page(request: Request, deps: Dependencies) -> Reply:
+async def preview_studio_import(request: Request, deps: Dependencies) -> Reply:
     """Previews the file of the studio's import dialog."""
     return await _preview(request, deps, await _store_attachment(request, deps))
 
@@ -253,7 +253,7 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
     """Imports the stored file, and deletes it once all its rows are stored."""
     options = ImportOptions(pending.columns, pending.encoding)
     with await deps.imports.open_file(pending.key) as file:
-        chats = await open_chat_export_import(file, request, deps.store, deps.surfaces)
+        chats = await read_chat_export_import(file, request, deps.store, deps.surfaces)
         if chats is not None:
             tally = await chats.store_proposals(store=deps.store)
             await deps.imports.delete_file(pending.key)
@@ -307,7 +307,7 @@ def _with_member_name(lines: Iterable[str], member: str) -> Iterator[str]:
 async def _preview(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
     try:
         with await deps.imports.open_file(pending.key) as file:
-            chats = await open_chat_export_import(file, request, deps.store, deps.surfaces)
+            chats = await read_chat_export_import(file, request, deps.store, deps.surfaces)
             if chats is not None:
                 await chats.build_overview()
                 return _chats_preview(pending, chats, request.words)
@@ -318,7 +318,7 @@ async def _preview(request: Request, deps: Dependencies, pending: PendingImport)
         raise
 
 
-async def open_chat_export_import(
+async def read_chat_export_import(
     file: IO[bytes], request: Request, store: Store, surfaces: Surfaces | None
 ) -> ChatExportImport | None:
     """Returns the import of a chat export, or None if the file is none.

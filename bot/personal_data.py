@@ -108,7 +108,7 @@ async def erase_my_data(request: Request, deps: Dependencies) -> Reply:
     if isinstance(room, CanDeleteSentFiles):
         await room.delete_sent_files()
     async with deps.store.writing() as records:
-        await records.direct_message_choices.forget_person(request.workspace_id, request.user_id)
+        await records.direct_message_workspaces.forget_person(request.workspace_id, request.user_id)
         await records.audit.add(
             request.workspace_id,
             None,

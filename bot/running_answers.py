@@ -41,7 +41,7 @@ class RunningAnswers:
 
     def __init__(self) -> None:
         self._answers: list[RunningAnswer] = []
-        self.events_until_stored: dict[MessageId, asyncio.Event] = {}
+        self.turn_stored_events: dict[MessageId, asyncio.Event] = {}
 
     def find_by_message_or_event(self, name: str) -> RunningAnswer | None:
         return next((answer for answer in self._answers if name in answer.names), None)
@@ -85,11 +85,11 @@ class RunningAnswers:
         if (own := self._current_answer()) is not None:
             own.message = own.message or message
             own.add_message(message)
-        stored = self.events_until_stored[message] = asyncio.Event()
+        stored = self.turn_stored_events[message] = asyncio.Event()
         try:
             yield
         finally:
-            del self.events_until_stored[message]
+            del self.turn_stored_events[message]
             stored.set()
 
     def unregister_current_task(self) -> None:

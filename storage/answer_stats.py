@@ -99,7 +99,7 @@ class AnswerStats:
         rows = await self._connection.fetch_rows(newest, most=limit)
         return [UnansweredTurn(**row._asdict()) for row in rows]
 
-    async def mark_resolved(
+    async def mark_taught_or_dismissed(
         self,
         workspace: WorkspaceId,
         numbers: Sequence[TurnId],

@@ -12,7 +12,7 @@ from storage.connection import Connection
 from storage.consents import Consents
 from storage.daily_tokens import DailyTokens
 from storage.deployments import Deployments
-from storage.direct_message_choices import DirectMessageChoices
+from storage.direct_message_workspaces import DirectMessageWorkspaces
 from storage.evaluation_gaps import EvaluationGaps
 from storage.evaluations import Evaluations
 from storage.example_cards import ExampleCards
@@ -45,7 +45,9 @@ class Records:
         self.workspaces: store.Workspaces = Workspaces(connection)
         self.roles: store.Roles = Roles(connection)
         self.guest_channels: store.GuestChannels = GuestChannels(connection)
-        self.direct_message_choices: store.DirectMessageChoices = DirectMessageChoices(connection)
+        self.direct_message_workspaces: store.DirectMessageWorkspaces = DirectMessageWorkspaces(
+            connection
+        )
         self.assistants: store.Assistants = Assistants(connection)
         self.examples: store.Examples = Examples(connection)
         self.example_cards: store.ExampleCards = ExampleCards(connection)

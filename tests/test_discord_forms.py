@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.discord.embeds_and_modals import fits_in_modal, to_modal
 from adapters.discord.payload_parsing import Bot, EventContext, PayloadWithContext, read_event
-from adapters.studio.invitation_form import add_invitation_form
+from adapters.studio.invitation_form import add_form_link_routes
 from bot.domain import (
     ChannelId,
     Example,
@@ -162,7 +162,7 @@ async def page(in_discord: Scene) -> httpx.AsyncClient:
     attune_app = in_discord.app
     assert attune_app is not None
     app = FastAPI()
-    add_invitation_form(app, attune_app, attune_app.links, attune_app.clock)
+    add_form_link_routes(app, attune_app, attune_app.links, attune_app.clock)
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="https://attune.example")
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from openai.types.fine_tuning import FineTuningJob
 
-from adapters.studio.invitation_form import add_invitation_form
+from adapters.studio.invitation_form import add_form_link_routes
 from bot import export_command
 from bot.domain import (
     LOCAL,
@@ -112,7 +112,7 @@ async def test_in_a_chat_a_small_one_comes_and_a_large_one_has_a_link(
     told = scene.slack.whispers[-1]
     assert isinstance(told, Text)
     app = FastAPI()
-    add_invitation_form(app, scene.app, scene.app.links, scene.clock)
+    add_form_link_routes(app, scene.app, scene.app.links, scene.clock)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as browser:
         address = urlsplit(told.buttons[0].link).path
         looked = await browser.get(address)

@@ -18,7 +18,7 @@ from adapters.message_splitting import utf16_length
 from adapters.slack.block_kit import fits_in_modal, to_modal
 from adapters.slack.payload_parsing import Bot, read_events
 from adapters.slack.text_escaping import split_for_inputs
-from adapters.studio.invitation_form import add_invitation_form
+from adapters.studio.invitation_form import add_form_link_routes
 from bot.domain import (
     ChannelId,
     Example,
@@ -185,7 +185,7 @@ async def page(in_slack: Scene) -> httpx.AsyncClient:
     attune_app = in_slack.app
     assert attune_app is not None
     app = FastAPI()
-    add_invitation_form(app, attune_app, attune_app.links, attune_app.clock)
+    add_form_link_routes(app, attune_app, attune_app.links, attune_app.clock)
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="https://attune.example")
 

@@ -454,7 +454,7 @@ CALLS: dict[str, Call] = {
     "answer_stats.unanswered_turns": lambda r, h: r.answer_stats.unanswered_turns(
         FOREIGN, h.assistant.id, since=NOW, is_marked=False
     ),
-    "answer_stats.mark_resolved": lambda r, h: r.answer_stats.mark_resolved(
+    "answer_stats.mark_taught_or_dismissed": lambda r, h: r.answer_stats.mark_taught_or_dismissed(
         FOREIGN, [h.turn.id], h.example.id, at=NOW
     ),
     "evaluations.questions_with_answers": lambda r, h: r.evaluations.questions_with_answers(
@@ -539,14 +539,14 @@ CALLS: dict[str, Call] = {
     "daily_tokens.tokens_of_day": lambda r, _: r.daily_tokens.tokens_of_day(FOREIGN, ANN, TODAY),
     "consents.put": lambda r, _: r.consents.put(FOREIGN, Consent(ANN, 9, given=False, at=NOW)),
     # A choice takes the place of one's own elsewhere, and of nobody else's.
-    "direct_message_choices.choose_workspace": lambda r, _: (
-        r.direct_message_choices.choose_workspace(FOREIGN, BOB)
+    "direct_message_workspaces.choose_workspace": lambda r, _: (
+        r.direct_message_workspaces.choose_workspace(FOREIGN, BOB)
     ),
-    "direct_message_choices.end_choice": lambda r, _: r.direct_message_choices.end_choice(
+    "direct_message_workspaces.end_choice": lambda r, _: r.direct_message_workspaces.end_choice(
         FOREIGN, ANN
     ),
-    "direct_message_choices.forget_person": lambda r, _: r.direct_message_choices.forget_person(
-        FOREIGN, ANN
+    "direct_message_workspaces.forget_person": lambda r, _: (
+        r.direct_message_workspaces.forget_person(FOREIGN, ANN)
     ),
     "consents.get": lambda r, _: r.consents.get(FOREIGN, ANN),
     "consents.all": lambda r, _: r.consents.all(FOREIGN),
@@ -557,8 +557,8 @@ FOR_EVERYBODY = {
     "assistants.any_sends_examples",
     "room.file_references",
     "workspaces.page",
-    "direct_message_choices.chosen_workspace",
-    "direct_message_choices.ever_chosen_workspaces",
+    "direct_message_workspaces.chosen_workspace",
+    "direct_message_workspaces.ever_chosen_workspaces",
     "workspaces.list_removed_or_closed",
     "workspaces.list_with_retention",
     "workspaces.count",
@@ -668,7 +668,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     )
     await r.turns.put_vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
     await r.training_offers.record_posted(HOME, assistant.id, Method.SUPERVISED, 0, at=NOW)
-    await r.answer_stats.mark_resolved(HOME, [turn.id], example.id, at=NOW)
+    await r.answer_stats.mark_taught_or_dismissed(HOME, [turn.id], example.id, at=NOW)
     evaluation = await r.evaluations.add(HOME, an_evaluation(assistant.id))
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
     await r.evaluations.replace_questions(HOME, evaluation.id, [question])
@@ -684,7 +684,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.private_replies.add(HOME, SHOWN)
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
     await r.guest_channels.set_may_ask(HOME, GENERAL, may_ask=True)
-    await r.direct_message_choices.choose_workspace(HOME, ANN)
+    await r.direct_message_workspaces.choose_workspace(HOME, ANN)
     await r.consents.put(HOME, Consent(ANN, 1, given=True, at=NOW))
     await r.daily_tokens.add(HOME, ANN, TODAY, 5)
     await r.audit.add(HOME, ANN, "job.start", at=NOW)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from adapters.signed_links import SignedLinks
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
-from adapters.studio.invitation_form import add_invitation_form
+from adapters.studio.invitation_form import add_form_link_routes
 from adapters.studio.login_sessions import Sessions
 from adapters.studio.page_session import STUDIO_OWNER
 from bot.domain import NO_EXCLUSIONS, Example, ExampleState, Origin, Role, Sources, User
@@ -30,7 +30,7 @@ async def page(scene: Scene) -> AsyncIterator[httpx.AsyncClient]:
     app.add_middleware(
         AccessGuard, policy=AccessPolicy("0.0.0.0", HERE, Sessions("secret", scene.clock))
     )
-    add_invitation_form(app, scene.app, scene.app.links, scene.clock)
+    add_form_link_routes(app, scene.app, scene.app.links, scene.clock)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         transport=transport, base_url=HERE, headers={"origin": HERE}

@@ -75,7 +75,7 @@ class DirectGuildChoices:
         if member is None:
             return GuildChoice(None)
         async with self._store.writing() as records:
-            await records.direct_message_choices.choose_workspace(
+            await records.direct_message_workspaces.choose_workspace(
                 workspace_of_guild(guild), UserId(user)
             )
         return GuildChoice(guild, member)
@@ -94,7 +94,7 @@ class DirectGuildChoices:
     async def chosen_guild(self, user: str) -> str | None:
         """Returns the id of the stored guild, None if the person has not chosen."""
         async with self._store.reading() as records:
-            workspace_id = await records.direct_message_choices.chosen_workspace(
+            workspace_id = await records.direct_message_workspaces.chosen_workspace(
                 DISCORD_PLATFORM, UserId(user)
             )
         return None if workspace_id is None else id_on_platform(workspace_id)
@@ -102,7 +102,7 @@ class DirectGuildChoices:
     async def guilds_ever_chosen(self, user: str) -> Sequence[str]:
         """Returns every guild that the person has chosen at any time."""
         async with self._store.reading() as records:
-            workspace_ids = await records.direct_message_choices.ever_chosen_workspaces(
+            workspace_ids = await records.direct_message_workspaces.ever_chosen_workspaces(
                 DISCORD_PLATFORM, UserId(user)
             )
         return [id_on_platform(workspace_id) for workspace_id in workspace_ids]
@@ -113,7 +113,9 @@ class DirectGuildChoices:
 
     async def _delete_choice(self, guild: str, user: str) -> None:
         async with self._store.writing() as records:
-            await records.direct_message_choices.end_choice(workspace_of_guild(guild), UserId(user))
+            await records.direct_message_workspaces.end_choice(
+                workspace_of_guild(guild), UserId(user)
+            )
 
 
 def add_guild_to_buttons(reply: Drawn, owner: WorkspaceId) -> Drawn:

@@ -50,7 +50,7 @@ class InteractionContext:
     """
 
     interaction: InteractionHandle | None
-    taken_at: float
+    received_at: float
     source: str | None = None
     locale: str = "en"
     state: ResponseState = ResponseState.NEW
@@ -247,7 +247,7 @@ class Interactions:
         return {**ids, "message_id": message} if message else ids
 
     def _age(self, context: InteractionContext) -> float:
-        return self._now() - context.taken_at
+        return self._now() - context.received_at
 
 
 def _callback(handle: InteractionHandle) -> Ids:

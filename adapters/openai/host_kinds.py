@@ -30,7 +30,7 @@ class Dialect:
 
     hyperparameters: HyperparameterPlacement = HyperparameterPlacement.METHOD
     byte_order_mark: bool = False
-    settings: Mapping[str, object] = field(default_factory=dict)
+    default_hyperparameters: Mapping[str, object] = field(default_factory=dict)
     model_fields: tuple[str, ...] = ("fine_tuned_model_checkpoint",)
     deployments: str | None = None
 
@@ -70,7 +70,7 @@ HOST_KINDS: Mapping[str, HostKind] = {
             listing_lag=0.0,
             poll_seconds=0.5,
             label="sandbox: picks from your examples",
-            keeps_words=True,
+            memorizes_rows=True,
             takes_reasoning=True,
         ),
         usual_chat_price=(0.0, 0.0),
@@ -141,7 +141,11 @@ HOST_KINDS: Mapping[str, HostKind] = {
             was_tested_live=False,
         ),
         # Without `lora` the host would tune all weights of the model.
-        Dialect(HyperparameterPlacement.TOP, settings={"lora": True}, deployments="../v0/models"),
+        Dialect(
+            HyperparameterPlacement.TOP,
+            default_hyperparameters={"lora": True},
+            deployments="../v0/models",
+        ),
         base_url="https://api.tokenfactory.nebius.com/v1",
         key_env="NEBIUS_API_KEY",
         # A tuned model is paid by the token, like its base.

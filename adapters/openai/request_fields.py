@@ -29,7 +29,7 @@ def method_fields(request: JobRequest, dialect: Dialect) -> dict[str, object]:
     A hyperparameter that is left out means "auto".
     """
     given = {n: v for n, v in asdict(request.hyperparameters).items() if v is not None}
-    hyperparameters = {**dialect.settings, **given}
+    hyperparameters = {**dialect.default_hyperparameters, **given}
     if dialect.hyperparameters is HyperparameterPlacement.TOP:
         return {"hyperparameters": hyperparameters} if hyperparameters else {}
     kind = request.method.value

@@ -34,7 +34,7 @@ from adapters.slack.http_api import (
     silent_logger,
 )
 from adapters.slack.listeners import FORM_RESPONSE_KEY, IS_STORED_KEY, add_listeners
-from adapters.slack.payload_parsing import HOME_PREFIX, Bot
+from adapters.slack.payload_parsing import HOME_CHANNEL_PREFIX, Bot
 from adapters.slack.people import People, Person
 from adapters.slack.request_signature import RequestRefused, read_signed_body
 from adapters.slack.socket_mode import SocketModeConnections
@@ -444,7 +444,7 @@ class Slack:
     async def _place_with_kind(self, event: Event) -> Place:
         needs_lookup = not isinstance(
             event.what, CommandInvoked
-        ) and not event.place.channel.startswith(HOME_PREFIX)
+        ) and not event.place.channel.startswith(HOME_CHANNEL_PREFIX)
         return await self._people.with_channel_kind(event.place) if needs_lookup else event.place
 
     async def _open_waiting(self, context: InteractionContext) -> None:
@@ -456,7 +456,7 @@ class Slack:
     ) -> None:
         if task is not None:
             await asyncio.wait({task})
-        await self.surface.end_waiting(context)
+        await self.surface.close_interaction(context)
 
     async def _show_home(self, event: Event, task: asyncio.Task[None]) -> None:
         """Publishes the home tab again after a click in the tab has been handled."""

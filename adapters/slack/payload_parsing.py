@@ -51,7 +51,7 @@ from bot.events import (
 
 Payload = Mapping[str, Any]
 
-HOME_PREFIX = "home:"
+HOME_CHANNEL_PREFIX = "home:"
 COMMAND_PREFIX = "command:"
 FIRST_MESSAGE_PREFIX = "first:"
 MULTIPLE_VALUES_ID = "several"
@@ -273,7 +273,7 @@ def _is_removal(event: Payload) -> bool:
 
 def home_opened_event(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
     """Returns the event of a user who opens the home tab."""
-    place = Place(bot.workspace, ChannelId(f"{HOME_PREFIX}{user}"), kind=ChannelKind.DIRECT)
+    place = Place(bot.workspace, ChannelId(f"{HOME_CHANNEL_PREFIX}{user}"), kind=ChannelKind.DIRECT)
     return Event(key, place, _user(user), now, HomeOpened())
 
 

@@ -18,7 +18,12 @@ from adapters.slack.api_port import Api, Json, error_code, is_unknown_method
 from adapters.slack.emoji import name_of_emoji
 from adapters.slack.message_posting import Posts
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
-from adapters.slack.payload_parsing import COMMAND_PREFIX, HOME_PREFIX, Bot, InteractionHandle
+from adapters.slack.payload_parsing import (
+    COMMAND_PREFIX,
+    HOME_CHANNEL_PREFIX,
+    Bot,
+    InteractionHandle,
+)
 from adapters.slack.people import People
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts, list_items
 from adapters.slack.rate_limits import FinalCallReservation
@@ -66,7 +71,7 @@ class InteractionContext:
 
     event: Event
     handle: InteractionHandle
-    taken_at: float
+    received_at: float
     submission: Submission | None = None
     opened_view: str | None = None
     is_waiting: bool = True
@@ -158,7 +163,7 @@ class SlackSurface:
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         await self._ready()
-        if place.channel.startswith(HOME_PREFIX):
+        if place.channel.startswith(HOME_CHANNEL_PREFIX):
             return await self._publish(place, reply)
         try:
             channel = await self._people.channel_to_post_in(place)
@@ -321,7 +326,7 @@ class SlackSurface:
         context = self._contexts.get(event.key)
         if context is not None and await self._show_in_form(context, reply):
             return
-        if event.place.channel.startswith(HOME_PREFIX):
+        if event.place.channel.startswith(HOME_CHANNEL_PREFIX):
             await self._publish(event.place, reply)
             return
         # In a direct message a post stays, while an ephemeral response disappears.
@@ -408,7 +413,7 @@ class SlackSurface:
                 notice = self._notice("slack.moment", context.event.locale)
                 context.opened_view = await self._open_view(context, notice)
 
-    async def end_waiting(self, context: InteractionContext) -> None:
+    async def close_interaction(self, context: InteractionContext) -> None:
         """Ends the wait for answers: no form opens any more, and a waiting form says so."""
         async with context.lock:
             if context.view is not None and context.is_waiting:
@@ -428,7 +433,7 @@ class SlackSurface:
             await self._show_in_form(context, reply)
 
     async def _publish(self, place: Place, reply: Drawn) -> MessageId:
-        user = place.channel.removeprefix(HOME_PREFIX)
+        user = place.channel.removeprefix(HOME_CHANNEL_PREFIX)
         args = {"user_id": user, "view": block_kit.home_view(reply)}
         await self._api.call("views.publish", args)
         return MessageId(place.channel)
@@ -544,7 +549,7 @@ class SlackSurface:
 
     def _is_fresh(self, context: InteractionContext) -> bool:
         """Whether the trigger is valid: once, within three seconds."""
-        age = self._now() - context.taken_at
+        age = self._now() - context.received_at
         return bool(context.handle.trigger) and age < _TRIGGER_SECONDS
 
     def _locale(self, key: str) -> str:
@@ -553,7 +558,7 @@ class SlackSurface:
 
     def _response_url(self, key: str) -> str | None:
         context = self._contexts.get(key) or self._contexts.get(key.removesuffix(".error"))
-        if context is None or self._now() - context.taken_at > _RESPONSE_SECONDS:
+        if context is None or self._now() - context.received_at > _RESPONSE_SECONDS:
             return None
         return context.handle.response_url
 

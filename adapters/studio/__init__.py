@@ -12,7 +12,7 @@ from nicegui import ui
 
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.downloads import add_downloads
-from adapters.studio.invitation_form import add_invitation_form
+from adapters.studio.invitation_form import add_form_link_routes
 from adapters.studio.login import add_login
 from adapters.studio.login_sessions import SessionFile, Sessions
 from adapters.studio.page_session import GENERAL, Studio
@@ -40,7 +40,7 @@ def open_studio(web: FastAPI, studio: Studio, policy: AccessPolicy) -> None:
     web.add_middleware(RequestBodyLimits)
     web.add_middleware(AccessGuard, policy=policy)
     add_login(web, policy, studio.app, studio.clock)
-    add_invitation_form(web, studio.app, studio.links, studio.clock)
+    add_form_link_routes(web, studio.app, studio.links, studio.clock)
     register_pages(studio)
     ui.run_with(
         web,

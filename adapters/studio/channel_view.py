@@ -106,7 +106,7 @@ class Conversation:
         with self._foot:
             self._waiting[key] = WaitingView(self._session, key, place)
 
-    def end_waiting(self, key: str) -> None:
+    def close_interaction(self, key: str) -> None:
         """Removes the view of the awaited answer, if there is one."""
         if view := self._waiting.pop(key, None):
             view.frame.delete()
@@ -117,7 +117,7 @@ class Conversation:
             case AnswerAwaited():
                 self.wait_for(change.key, change.place)
             case AnswerBegun():
-                self.end_waiting(change.key)
+                self.close_interaction(change.key)
             case Posted():
                 await self._show_posted(change)
             case Updated():
@@ -308,7 +308,7 @@ class RoomActions:
     async def _end_waiting(self, task: asyncio.Task[None], key: str) -> None:
         await _wait_until_done(task)
         for conversation in self._conversations:
-            conversation.end_waiting(key)
+            conversation.close_interaction(key)
 
     async def improve(self, message: RoomMessage) -> None:
         await self._session.send(
@@ -398,9 +398,9 @@ class RoomActions:
 
     async def _show(self, change: Change) -> None:
         match change:
-            case FormOffered() if change.event.key in self._session.sent_event_keys:
+            case FormOffered() if change.event.key in self._session.own_event_keys:
                 self.open_form(change.form, change.event.place)
-            case FileSent() if change.event.key in self._session.sent_event_keys:
+            case FileSent() if change.event.key in self._session.own_event_keys:
                 start_download(change.path, change.name)
             case ChangesLost():
                 for conversation in self._conversations:

@@ -27,7 +27,7 @@ _MAX_USED_TOKENS, _MAX_FIELDS = 10_000, 500
 Values = Mapping[str, str]
 
 
-def add_invitation_form(web: FastAPI, app: App, links: Links, clock: Clock) -> None:
+def add_form_link_routes(web: FastAPI, app: App, links: Links, clock: Clock) -> None:
     """Registers `/write/…`; the core checks the token when it shows and when it saves the form."""
     page = _Page(app, links, clock)
 

@@ -74,7 +74,7 @@ class PageSession:
     assistant: str | None = None
     speaker: User = STUDIO_OWNER
     view_id: str = field(default_factory=lambda: f"{WINDOW_KEY_PREFIX}{secrets.token_hex(4)}")
-    sent_event_keys: set[str] = field(default_factory=set)
+    own_event_keys: set[str] = field(default_factory=set)
     working_line: WorkingLine | None = None
 
     @property
@@ -90,7 +90,7 @@ class PageSession:
     ) -> asyncio.Task[None] | None:
         """Sends an event as the speaker; the app posts the reply in the room."""
         event = self._event(what, place or Place(LOCAL, self.channel), self.speaker, key)
-        self.sent_event_keys.add(event.key)
+        self.own_event_keys.add(event.key)
         return await self.studio.app.handle(event)
 
     def new_key(self) -> str:

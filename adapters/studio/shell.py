@@ -265,7 +265,7 @@ def draw_empty_state(
             ui.link(label, address).classes("empty-way")
 
 
-def draw_empty_page(
+def draw_page_empty_state(
     session: PageSession, page: str, icon: str, *, ways: Mapping[str, str] = MappingProxyType({})
 ) -> None:
     """Draws the placeholder of an empty page; `ways` are keys of `bot/words` by address."""

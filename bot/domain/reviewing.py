@@ -15,13 +15,13 @@ class ReviewKind(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     ASSIGNED = "assigned"
-    ASKED = "asked"
-    RIGHT = "right"
-    WRONG = "wrong"
+    AUTHOR_ASKED = "asked"
+    AUTHOR_SAYS_RIGHT = "right"
+    AUTHOR_SAYS_WRONG = "wrong"
 
 
 VERDICT_KINDS = (ReviewKind.APPROVED, ReviewKind.REJECTED)
-AUTHOR_KINDS = (ReviewKind.ASKED, ReviewKind.RIGHT, ReviewKind.WRONG)
+AUTHOR_KINDS = (ReviewKind.AUTHOR_ASKED, ReviewKind.AUTHOR_SAYS_RIGHT, ReviewKind.AUTHOR_SAYS_WRONG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,20 +51,20 @@ def waiting_gap_questions(turns: Sequence[UnansweredTurn]) -> list[GapQuestion]:
     return [GapQuestion(turn.id, CallState.WAITING, turn.taught_by) for turn in turns]
 
 
-def gap_outcome(answer: Answer, *, reference: str, is_taught: bool) -> GapOutcome:
+def gap_outcome(answer: Answer, *, reference: str, is_reference_taught: bool) -> GapOutcome:
     """Returns the outcome of a complete answer.
 
     The answer is right if it is similar to a taught reference, or not similar to a bad one.
     """
     declines = answer.is_refusal or starts_with_refusal(answer.text)
-    if declines and not (is_taught and starts_with_refusal(reference)):
+    if declines and not (is_reference_taught and starts_with_refusal(reference)):
         return GapOutcome.DECLINED
-    is_near = _is_near(reference, answer, is_taught=is_taught)
-    return GapOutcome.ANSWERED if is_near is is_taught else GapOutcome.OTHER
+    is_near = _is_near(reference, answer, is_reference_taught=is_reference_taught)
+    return GapOutcome.ANSWERED if is_near is is_reference_taught else GapOutcome.OTHER
 
 
-def _is_near(reference: str, answer: Answer, *, is_taught: bool) -> bool:
-    if not is_taught:
+def _is_near(reference: str, answer: Answer, *, is_reference_taught: bool) -> bool:
+    if not is_reference_taught:
         return chrf(reference, answer.text) >= MIN_RIGHT_SCORE
     score = score_answer(reference, answer.text, is_refusal=answer.is_refusal)["score"]
     return isinstance(score, float) and score >= MIN_RIGHT_SCORE

@@ -119,7 +119,7 @@ def evaluation_after_training(job: Job, in_use: Deployment | None) -> Evaluation
     )
 
 
-async def evaluation_priced_with(records: Records, job: Job) -> Evaluation | None:
+async def evaluation_of_training(records: Records, job: Job) -> Evaluation | None:
     """Returns the evaluation that was priced with a training; None if there is none."""
     return await records.evaluations.find_by_idempotency_key(job.workspace, _evaluation_key(job))
 
@@ -133,7 +133,7 @@ async def start_evaluation_for_job(
     keeps the models that were priced; its gate then rejects the new model because the model in use
     has changed. Returns None if no evaluation was priced.
     """
-    priced = await evaluation_priced_with(records, job)
+    priced = await evaluation_of_training(records, job)
     if priced is None:
         return None
     current = await records.deployments.current(job.workspace, job.assistant)

@@ -27,13 +27,13 @@ from bot.private_text import mask_row
 
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
-    """The row that a call sends; `is_taught` if its reference was taught.
+    """The row that a call sends; `is_reference_taught` if its reference was taught.
 
     Otherwise the reference is the bad answer.
     """
 
     row: Row
-    is_taught: bool = True
+    is_reference_taught: bool = True
 
     @property
     def reference(self) -> str:
@@ -121,7 +121,7 @@ class GapCall:
             raise NotFound(noun="question", name=turn.id)
         taught = await self._taught(records)
         row = question_answer_row(turn.question, taught or turn.reply or "–")
-        return AskedQuestion(mask_row(row), is_taught=taught is not None)
+        return AskedQuestion(mask_row(row), is_reference_taught=taught is not None)
 
     async def _taught(self, records: Records) -> str | None:
         if self.gap.example is None:
@@ -133,7 +133,9 @@ class GapCall:
         await self._record(records, replace(self.gap, state=CallState.WAITING))
 
     async def store_answer(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
-        outcome = gap_outcome(answer, reference=asked.reference, is_taught=asked.is_taught)
+        outcome = gap_outcome(
+            answer, reference=asked.reference, is_reference_taught=asked.is_reference_taught
+        )
         done = replace(self.gap, state=CallState.DONE, answer=answer.text, outcome=outcome)
         await self._record(records, done)
 

@@ -83,7 +83,9 @@ def review_lines(
         if review.kind is ReviewKind.ASSIGNED:
             yield words("reviewers.assigned", name=person_reference(review.user))
         elif review.kind not in VERDICT_KINDS:
-            is_old = review.revision != example.revision and review.kind is not ReviewKind.ASKED
+            is_old = (
+                review.revision != example.revision and review.kind is not ReviewKind.AUTHOR_ASKED
+            )
             key = f"author.{review.kind}.note" if review.note else f"author.{review.kind}"
             text = words(key, name=person_reference(review.user), note=review.note)
             yield f"{text} {words('author.before_edit')}" if is_old else text

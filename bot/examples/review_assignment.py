@@ -124,7 +124,7 @@ async def ask_author(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         for author, place in reached:
             await records.reviews.put_reviews(
-                request.workspace_id, [example.id], author, ReviewKind.ASKED, at=request.now
+                request.workspace_id, [example.id], author, ReviewKind.AUTHOR_ASKED, at=request.now
             )
             await records.outbox.put(
                 f"{request.workspace_id}.{example.id}.r{example.revision}.{author}.author",
@@ -171,7 +171,7 @@ async def render_author_question_notice(
 
 @handlers.button("author.right", Role.MEMBER)
 async def save_author_approval(request: Request, deps: Dependencies) -> Reply:
-    return await _save_answer(request, deps, ReviewKind.RIGHT)
+    return await _save_answer(request, deps, ReviewKind.AUTHOR_SAYS_RIGHT)
 
 
 @handlers.button("author.wrong", Role.MEMBER, opens_form=True)
@@ -189,7 +189,7 @@ async def author_objection_form(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("author.wrong", Role.MEMBER)
 async def save_author_objection(request: Request, deps: Dependencies) -> Reply:
-    return await _save_answer(request, deps, ReviewKind.WRONG)
+    return await _save_answer(request, deps, ReviewKind.AUTHOR_SAYS_WRONG)
 
 
 async def _save_answer(request: Request, deps: Dependencies, kind: ReviewKind) -> Card:

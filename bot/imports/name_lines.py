@@ -28,7 +28,9 @@ def recurring_closings(texts: Iterable[tuple[str, Collection[str]]]) -> frozense
     return frozenset(line for line, seen in above.items() if len(seen) >= _MIN_CLOSINGS)
 
 
-def without_names(text: str, names: Collection[str], closings: Collection[str]) -> str:
+def strip_greeting_and_signature(
+    text: str, names: Collection[str], closings: Collection[str]
+) -> str:
     """Returns the text without a first line that greets, and last lines that sign, by name."""
     lines = text.split("\n")
     end = _signature_start(lines, names)

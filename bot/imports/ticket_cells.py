@@ -6,7 +6,7 @@ from typing import Final
 from bot.imports.automatic_mail import is_automatic_mail
 from bot.imports.columns import heading_words
 from bot.imports.mail_text import strip_quotes_and_signature, without_contact
-from bot.imports.name_lines import without_names
+from bot.imports.name_lines import strip_greeting_and_signature
 from bot.imports.tickets import STATES, is_discarded
 from bot.imports.transcripts import split_transcript
 from bot.rows.problems import RowRefused
@@ -46,7 +46,7 @@ def _clean(value: object, column: str, people: frozenset[str], is_question: bool
     text = strip_quotes_and_signature(value, is_mail=False)
     if is_automatic_mail(text, is_customers=is_question):
         raise RowRefused("cell_automatic", column=column)
-    return without_names(without_contact(text) if is_question else text, people, ())
+    return strip_greeting_and_signature(without_contact(text) if is_question else text, people, ())
 
 
 def _people_in(record: Mapping[str, object]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from bot.imports.mail_text import (
     strip_recurring_ending,
     without_contact,
 )
-from bot.imports.name_lines import recurring_closings, without_names
+from bot.imports.name_lines import recurring_closings, strip_greeting_and_signature
 from bot.imports.transcripts import split_transcript
 from bot.rows import Problem
 from bot.rows.problems import quote_value
@@ -460,7 +460,9 @@ def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
     closings = recurring_closings(
         (text, ticket.people) for ticket in tickets.values() for *_, text in ticket.messages
     )
-    _replace_texts(tickets, lambda ticket, text: without_names(text, ticket.people, closings))
+    _replace_texts(
+        tickets, lambda ticket, text: strip_greeting_and_signature(text, ticket.people, closings)
+    )
     texts = (text for t in tickets.values() for _, _, side, text in t.messages if side != "user")
     endings = recurring_endings(texts)
     _replace_texts(

@@ -48,7 +48,7 @@ class AnswerStats(Protocol):
         """
         ...
 
-    async def mark_resolved(
+    async def mark_taught_or_dismissed(
         self,
         workspace: WorkspaceId,
         numbers: Sequence[TurnId],

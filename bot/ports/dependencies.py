@@ -49,7 +49,7 @@ class RunningAnswers(Protocol):
     """The answers in progress."""
 
     @property
-    def events_until_stored(self) -> Mapping[MessageId, asyncio.Event]:
+    def turn_stored_events(self) -> Mapping[MessageId, asyncio.Event]:
         """Messages of answers whose turn is not stored yet; each event is set when it is."""
         ...
 

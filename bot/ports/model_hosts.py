@@ -86,7 +86,7 @@ class HostProfile:
     checks_eligibility: bool = False
     was_tested_live: bool = True
     label: str = ""
-    keeps_words: bool = False
+    memorizes_rows: bool = False
     """Whether the host's models store their training rows verbatim."""
 
 

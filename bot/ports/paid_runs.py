@@ -39,15 +39,15 @@ class PaidRun(Protocol):
     def model(self) -> ModelName: ...
 
 
-Priced = TypeVar("Priced", covariant=True)
+Run_co = TypeVar("Run_co", covariant=True)
 Run = TypeVar("Run", bound=PaidRun)
 Call = TypeVar("Call")
 
 
-class Runs(Protocol[Priced]):
+class Runs(Protocol[Run_co]):
     """Stored runs of one kind, each priced before it is confirmed."""
 
-    async def get(self, workspace: WorkspaceId, run: int) -> Priced: ...
+    async def get(self, workspace: WorkspaceId, run: int) -> Run_co: ...
     async def update_if(
         self,
         workspace: WorkspaceId,
@@ -67,7 +67,7 @@ class Runs(Protocol[Priced]):
         """Deletes estimates from before `at` that were never confirmed; returns how many."""
         ...
 
-    async def list_open(self) -> Sequence[Priced]:
+    async def list_open(self) -> Sequence[Run_co]:
         """Returns confirmed runs that are not over, of workspaces not closed, oldest first."""
         ...
 

@@ -166,7 +166,7 @@ class GuestChannels(Protocol):
         ...
 
 
-class DirectMessageChoices(Protocol):
+class DirectMessageWorkspaces(Protocol):
     """Which workspace answers a person's direct messages, where several could."""
 
     async def chosen_workspace(self, platform: str, user: UserId) -> WorkspaceId | None: ...
@@ -504,7 +504,7 @@ class Records(Protocol):
     workspaces: Workspaces
     roles: Roles
     guest_channels: GuestChannels
-    direct_message_choices: DirectMessageChoices
+    direct_message_workspaces: DirectMessageWorkspaces
     assistants: Assistants
     examples: Examples
     example_cards: ExampleCards

@@ -57,7 +57,7 @@ async def open_synthetic_form(request: Request, deps: Dependencies) -> Reply:
     """Opens the form for host, model and number of examples."""
     kind, words, assistant = _kind(request), request.words, request.assistant
     usable = [deps.hosts.get(name) for name in deps.hosts.usable_names(request.workspace)]
-    hosts = [host for host in usable if not host.profile.keeps_words and host.bases]
+    hosts = [host for host in usable if not host.profile.memorizes_rows and host.bases]
     if not hosts:
         raise NotNow(problem=words("synthetic.no_host"))
     default = next((host for host in hosts if host.name == assistant.chat_host), hosts[0])
@@ -124,7 +124,7 @@ def _requested_run(request: Request, deps: Dependencies) -> SyntheticRun:
         HostName(request.text_option("host") or assistant.chat_host), request.workspace
     )
     model = ModelName(request.text_option("model") or assistant.base)
-    if host.profile.keeps_words:
+    if host.profile.memorizes_rows:
         raise NotNow(problem=words("synthetic.recites", host=host.name))
     return SyntheticRun(
         id=0,

@@ -43,7 +43,9 @@ async def dismiss_gap(request: Request, deps: Dependencies) -> Reply:
     if closed is None:
         raise NotFound(noun="answer", name=request.argument)
     async with deps.store.writing() as records:
-        await records.answer_stats.mark_resolved(request.workspace_id, closed, None, at=request.now)
+        await records.answer_stats.mark_taught_or_dismissed(
+            request.workspace_id, closed, None, at=request.now
+        )
         facts = {"turn": turn, "count": len(closed)}
         await request.audit(records, "question.dismissed", **facts)
     return Text(request.words("unanswered.dismissed", count=len(closed)), private=True)
@@ -93,7 +95,7 @@ async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
     gaps, answered = await find_gaps(RecentAnswers(bad, taught, good))
     if answered:
         async with deps.store.writing() as records:
-            await records.answer_stats.mark_resolved(
+            await records.answer_stats.mark_taught_or_dismissed(
                 request.workspace_id, answered, None, at=request.now
             )
     return gaps

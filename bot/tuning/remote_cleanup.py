@@ -87,7 +87,7 @@ async def _has_due(host: HostName | None, records: Records, hosts: Hosts, *, now
 
 
 def _keeps_words(host: HostName | None, hosts: Hosts) -> TypeGuard[HostName]:
-    return host is not None and hosts.get(host).profile.keeps_words
+    return host is not None and hosts.get(host).profile.memorizes_rows
 
 
 def matches_host(name: HostName, host: HostName | None, hosts: Hosts) -> bool:

@@ -34,7 +34,7 @@ from bot.errors import (
     Outdated,
     TrainingClosed,
 )
-from bot.evaluation.planning import evaluation_priced_with, has_questions_for_gate, unpriced_host
+from bot.evaluation.planning import evaluation_of_training, has_questions_for_gate, unpriced_host
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Host, Hosts
 from bot.ports.store import Records, Store
@@ -182,7 +182,7 @@ async def _require_budget(
     Returns the host for whose unknown price a second confirmation is needed, or None. The unknown
     price of an evaluation needs one only if there is a budget.
     """
-    evaluation = await evaluation_priced_with(records, job)
+    evaluation = await evaluation_of_training(records, job)
     prices = job.estimate.price, evaluation.price if evaluation else 0.0
     known = sum(price for price in prices if price is not None)
     await monthly_budget.require_monthly_budget(request, known, job.host, records)

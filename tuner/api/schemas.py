@@ -139,7 +139,7 @@ class SchemaFormat(Shape):
     json_schema: JsonSchema
 
 
-class PlainFormat(Shape):
+class SchemalessFormat(Shape):
     type: Literal["text", "json_object"]
 
 
@@ -153,7 +153,7 @@ class CreateChat(SamplingShape):
     tools: Annotated[list[dict[str, object]], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: Annotated[bool, Field(strict=True)] | None = None
-    response_format: PlainFormat | SchemaFormat | None = None
+    response_format: SchemalessFormat | SchemaFormat | None = None
     logprobs: Annotated[bool, Field(strict=True)] | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     chat_template_kwargs: ChatTemplateKwargs | None = None
@@ -192,7 +192,7 @@ class ResponseSchemaFormat(JsonSchema):
 
 
 class ResponseText(Shape):
-    format: PlainFormat | ResponseSchemaFormat | None = None
+    format: SchemalessFormat | ResponseSchemaFormat | None = None
 
 
 class ReasoningShape(Shape):

@@ -15,8 +15,8 @@ from adapters.studio.page_session import DIRECT, PageSession, Studio
 from adapters.studio.reply_drawing import draw_button, draw_text, facts_by_name
 from adapters.studio.safe_html import quoted_prop
 from adapters.studio.shell import (
-    draw_empty_page,
     draw_main_area,
+    draw_page_empty_state,
     page_session_of,
     refresh_on_change,
     shell,
@@ -82,7 +82,7 @@ class _RoomPage:
             self._conversation = Conversation(session, self._room)
             self._tour = Tour(session, self._tour_click, self.write)
             with ui.element("div").classes("empty-room"):
-                draw_empty_page(session, "room", "forum")
+                draw_page_empty_state(session, "room", "forum")
         with foot:
             is_direct = session.channel == DIRECT
             key = "studio.hint_direct" if is_direct else "studio.hint"

@@ -15,7 +15,7 @@ from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.reply_drawing import StreamedText
 from adapters.studio.safe_html import quoted_prop
-from adapters.studio.shell import Page, draw_empty_page, draw_page
+from adapters.studio.shell import Page, draw_page, draw_page_empty_state
 from bot import events
 from bot.replies import Column, Comparison, Listing, ListingRow, Refused, StreamedColumn, Tone
 
@@ -51,7 +51,7 @@ class _Comparison(Page):
         )
         self._answers = ui.element("div").classes("stack").props("aria-live=polite")
         with self._answers:
-            draw_empty_page(self._session, "compare", "view_column")
+            draw_page_empty_state(self._session, "compare", "view_column")
 
     async def refresh(self) -> None:
         """Updates the models that can be asked, which change as jobs end."""

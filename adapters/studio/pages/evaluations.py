@@ -15,7 +15,7 @@ from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.evaluation_table import draw_table, table_rows
 from adapters.studio.pages.list_controls import ListAddress, Pager
 from adapters.studio.score_chart import draw_scores
-from adapters.studio.shell import Page, draw_empty_page, draw_page
+from adapters.studio.shell import Page, draw_page, draw_page_empty_state
 from bot.domain import QuestionOrder
 from bot.replies import Card, Listing, ListingRow, Reply
 
@@ -108,7 +108,7 @@ class _Evaluations(Page):
         if not listing.lines:
             with self._empty_state:
                 ways = {"/jobs": "studio.jobs"}
-                draw_empty_page(self._session, "evaluations", "balance", ways=ways)
+                draw_page_empty_state(self._session, "evaluations", "balance", ways=ways)
             return
         ids = {line.id for line in listing.lines}
         self._chosen = self._chosen if self._chosen in ids else listing.lines[0].id

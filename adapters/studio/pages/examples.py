@@ -20,7 +20,7 @@ from adapters.studio.pages.list_controls import Change, ListAddress, Pager
 from adapters.studio.pages.review import draw_exchange, revisions_of
 from adapters.studio.pages.saved_views import SavedViews
 from adapters.studio.safe_html import quoted_prop
-from adapters.studio.shell import Page, draw_empty_page, draw_empty_state, draw_page
+from adapters.studio.shell import Page, draw_empty_state, draw_page, draw_page_empty_state
 from bot import events
 from bot.domain import ExampleState, Origin
 from bot.replies import Card, Field, Form, Listing, ListingRow, Refused, Reply
@@ -186,10 +186,10 @@ class _Examples(Page):
         if self._address.values.keys() - {"order"}:
             draw_empty_state("search_off", say("studio.nothing_found"))
         elif self._here == "examples":
-            draw_empty_page(self._session, "examples", "school")
+            draw_page_empty_state(self._session, "examples", "school")
         else:
             ways = {"/compare": "studio.compare"}
-            draw_empty_page(self._session, "preferences", "thumbs_up_down", ways=ways)
+            draw_page_empty_state(self._session, "preferences", "thumbs_up_down", ways=ways)
 
     async def _sort(self, column: str) -> None:
         """Sorts by a column; by the newest first if the column is selected already."""

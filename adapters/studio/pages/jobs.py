@@ -12,7 +12,13 @@ from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.list_controls import ListControls
 from adapters.studio.safe_html import quoted_prop
-from adapters.studio.shell import Page, draw_empty_page, draw_page, state_pill, train_button_label
+from adapters.studio.shell import (
+    Page,
+    draw_page,
+    draw_page_empty_state,
+    state_pill,
+    train_button_label,
+)
 from bot.domain import LOCAL
 from bot.replies import Button, Card, Listing, ListingRow, Refused
 
@@ -128,7 +134,7 @@ class _Jobs(Page):
         with self._list:
             if not listing.lines:
                 ways = {"/examples": "studio.examples"}
-                draw_empty_page(self._session, "jobs", "model_training", ways=ways)
+                draw_page_empty_state(self._session, "jobs", "model_training", ways=ways)
             shown = self._controls.filter_and_sort(listing.lines)
             if listing.lines and not shown:
                 ui.label(self._session.translate("studio.nothing_found")).classes("fine")

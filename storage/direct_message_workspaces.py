@@ -12,7 +12,7 @@ from storage.connection import Connection
 from storage.tables import direct_choices
 
 
-class DirectMessageChoices:
+class DirectMessageWorkspaces:
     """Repository of the workspaces that a person has chosen; one per platform is current."""
 
     def __init__(self, connection: Connection) -> None:
