@@ -60,7 +60,7 @@ async def at(scene: Scene, kind: str, **more: Any) -> None:
     """A house whose own host is of this kind, and a dataset."""
     scene.configs = [scene.config("sandbox", profile=kind, **addresses(scene, kind), **more)]
     scene.host.is_legacy = kind == "nebius"
-    scene.host.default_hyperparameters = dict(HOST_KINDS[kind].dialect.settings)
+    scene.host.settings = dict(HOST_KINDS[kind].dialect.default_hyperparameters)
     scene.host.needs_deployment = HOST_KINDS[kind].profile.serving is not Serving.READY_WHEN_TRAINED
     scene.host.life = ("queued", "succeeded")
     await scene.restart()
