@@ -6,7 +6,7 @@ https://github.com/dleemiller/WordLlama. The weights are in the package; nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -43,15 +43,12 @@ class MeaningIndex:
             position = self._positions.setdefault(text_id, len(self._positions))
             self._ids[position], self._vectors[position] = text_id, vector
 
-    async def rank(self, text: str, *, limit: int) -> Sequence[tuple[int, float]]:
-        return await asyncio.to_thread(self._rank, text, limit, len(self._positions))
-
-    def _rank(self, text: str, limit: int, size: int) -> Sequence[tuple[int, float]]:
+    async def rank(
+        self, text: str, *, limit: int, among: Collection[int] | None = None
+    ) -> Sequence[tuple[int, float]]:
+        size = len(self._positions)
         ids, vectors = self._ids[:size], self._vectors[:size]
-        scores = vectors @ _embed([text])[0]
-        best = np.argpartition(-scores, limit)[:limit] if limit < size else np.arange(size)
-        best = best[np.lexsort((ids[best], -scores[best]))]
-        return [(int(ids[at]), float(scores[at])) for at in best]
+        return await asyncio.to_thread(_rank, text, ids, vectors, limit, among)
 
     def _reserve(self, size: int) -> None:
         """Makes room for so many vectors; a search in progress keeps the arrays it began with."""
@@ -61,6 +58,24 @@ class MeaningIndex:
         self._ids = np.concatenate((self._ids, np.zeros(room, np.int64)))
         empty = np.zeros((room, _DIMENSIONS), np.float32)
         self._vectors = np.concatenate((self._vectors, empty))
+
+
+def _rank(
+    text: str,
+    ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    limit: int,
+    among: Collection[int] | None,
+) -> Sequence[tuple[int, float]]:
+    scores = vectors @ _embed([text])[0]
+    if among is not None:
+        is_among = np.isin(ids, np.fromiter(among, np.int64, len(among)))
+        ids, scores = ids[is_among], scores[is_among]
+    best = np.arange(len(ids))
+    if limit < len(ids):
+        best = np.argpartition(-scores, limit)[:limit]
+    best = best[np.lexsort((ids[best], -scores[best]))]
+    return [(int(ids[position]), float(scores[position])) for position in best]
 
 
 def _embed(texts: Sequence[str]) -> NDArray[np.float32]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.domain import (
@@ -16,6 +16,7 @@ from bot.domain import (
     Example,
     ExampleFilter,
     ExampleId,
+    ExampleState,
     Place,
     WorkspaceId,
 )
@@ -31,10 +32,13 @@ MAX_INDEXED_EXAMPLES = 100_000
 _PAGE = 500
 _PAGES_BEFORE_ANSWER = 4
 """Pages that are indexed while a user waits for the answer; the rest follows in the background."""
+_IDS_AT_ONCE = 10_000
 _EDIT_OVERLAP = timedelta(minutes=10)
 """Edits are read again for so long, since an edit may be stored later than its time says."""
-_CANDIDATES = (3, 300)
-"""Nearest examples looked up for each one asked for; more if too few of the first may be shown."""
+_CANDIDATES = 3
+"""Nearest examples looked up for each one asked for, before all approved ones are ranked."""
+_MAX_LOOKED_UP = 20_000
+"""Approved examples looked up in all, where those nearest may not be shown in this channel."""
 
 _Key = tuple[WorkspaceId, AssistantId]
 
@@ -47,6 +51,7 @@ class _AssistantIndex:
     lock: asyncio.Lock
     last: ExampleId | None = None
     edits_read_at: datetime | None = None
+    edited_revisions: dict[ExampleId, int] = field(default_factory=dict)
     is_read_in_background: bool = False
 
 
@@ -85,14 +90,38 @@ class ExampleIndex:
     ) -> Sequence[Example]:
         if count <= 0:
             return ()
-        usable: list[Example] = []
-        for limit in (count * share for share in _CANDIDATES):
-            ranked = await self.rank(records, place.workspace, assistant.id, question, limit=limit)
-            near = [example for example, similarity in ranked if similarity >= min_similarity]
-            usable = await _usable(records, place, assistant, near, is_asked=is_asked)
-            if len(usable) >= count or len(near) < limit:
+        workspace, limit = place.workspace, count * _CANDIDATES
+        ranked = await self.rank(records, workspace, assistant.id, question, limit=limit)
+        near = [example for example, similarity in ranked if similarity >= min_similarity]
+        usable = await _usable(records, place, assistant, near, is_asked=is_asked)
+        if len(usable) >= count or len(near) < limit:
+            return usable[:count]
+        # The nearest are proposed, withdrawn, or of another channel.
+        approved = await self._approved(records, workspace, assistant.id)
+        texts = self._indexes[workspace, assistant.id].texts
+        all_ranked = await texts.rank(question, limit=_MAX_LOOKED_UP, among=approved)
+        near = [ExampleId(i) for i, similarity in all_ranked if similarity >= min_similarity]
+        usable = []
+        for start in range(0, len(near), _PAGE):
+            page = near[start : start + _PAGE]
+            usable += await _usable(records, place, assistant, page, is_asked=is_asked)
+            if len(usable) >= count:
                 break
         return usable[:count]
+
+    async def _approved(
+        self, records: Records, workspace: WorkspaceId, assistant: AssistantId
+    ) -> Collection[int]:
+        filters = ExampleFilter(
+            assistant=assistant, method=Method.SUPERVISED, state=ExampleState.APPROVED
+        )
+        until = self._clock.now() + timedelta(days=1)
+        ids: list[ExampleId] = []
+        while page := await records.examples.list_ids(
+            workspace, filters, until=until, after=ids[-1] if ids else None, limit=_IDS_AT_ONCE
+        ):
+            ids += page
+        return ids
 
     async def rank(
         self,
@@ -135,24 +164,32 @@ class ExampleIndex:
 
     async def _read_page(self, records: Records, key: _Key, index: _AssistantIndex) -> bool:
         """Indexes the next examples in the order of their ids; returns whether more may follow."""
+        if len(index.texts) >= MAX_INDEXED_EXAMPLES:
+            return False
         filters = ExampleFilter(assistant=key[1], method=Method.SUPERVISED)
         page = await records.examples.page(key[0], filters, after=index.last, limit=_PAGE)
         await _put(index, page)
         index.last = page[-1].id if page else index.last
-        return len(page) == _PAGE and len(index.texts) < MAX_INDEXED_EXAMPLES
+        return len(page) == _PAGE
 
     async def _read_edits(self, records: Records, key: _Key, index: _AssistantIndex) -> None:
         """Indexes the examples again whose text was edited since the last time."""
-        since, index.edits_read_at = index.edits_read_at, self._clock.now()
-        if since is None:
-            return
-        filters = ExampleFilter(
-            assistant=key[1], method=Method.SUPERVISED, edited_since=since - _EDIT_OVERLAP
-        )
+        now = self._clock.now()
+        since = (index.edits_read_at or now) - _EDIT_OVERLAP
+        filters = ExampleFilter(assistant=key[1], method=Method.SUPERVISED, edited_since=since)
         after = None
         while page := await records.examples.page(key[0], filters, after=after, limit=_PAGE):
             after = page[-1].id
-            await _put(index, [edited for edited in page if edited.id <= (index.last or 0)])
+            edited = [
+                example
+                for example in page
+                if example.id <= (index.last or 0)
+                and index.edited_revisions.get(example.id) != example.revision
+            ]
+            await _put(index, edited)
+            index.edited_revisions |= {example.id: example.revision for example in edited}
+        # Only now, as the question may have been stopped meanwhile.
+        index.edits_read_at = now
 
     async def _read_rest(self, key: _Key, index: _AssistantIndex) -> None:
         """Indexes the remaining examples; after an error the next question goes on with it."""

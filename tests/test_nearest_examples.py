@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -28,15 +30,16 @@ PLACE = Place(LOCAL, ChannelId("general"))
 SETS = Path(__file__).parent.parent / "bench" / "learning_sets"
 
 
-async def teach(scene: Scene, *pairs: tuple[str, str]) -> None:
+async def teach(
+    scene: Scene, *pairs: tuple[str, str], state: ExampleState = ExampleState.APPROVED
+) -> None:
     await scene.command("help")
     async with scene.store.writing() as records:
         assistant = await records.assistants.default(LOCAL)
         assert assistant is not None
-        approved = ExampleState.APPROVED
         rows = [
             NewExample(
-                assistant.id, Method.SUPERVISED, approved, question_answer_row(*pair), Origin.IMPORT
+                assistant.id, Method.SUPERVISED, state, question_answer_row(*pair), Origin.IMPORT
             )
             for pair in pairs
         ]
@@ -109,6 +112,45 @@ async def test_withdrawn_examples_are_found_no_more_and_others_move_up(scene: Sc
             await scene.command(f"examples withdraw:{example.id}")
 
     assert await nearest(scene, "price of a loaf") == ["Do you sell stamps?"]
+
+
+async def test_proposed_examples_do_not_hide_the_approved_ones(scene: Scene) -> None:
+    await teach(
+        scene,
+        *((f"How much is bread number {n}?", f"{n} euros.") for n in range(700)),
+        state=ExampleState.PROPOSED,
+    )
+    approved = ("Where is the toilet?", "Do you sell stamps?", "Is there a car park?")
+    await teach(scene, *((question, "Yes.") for question in approved))
+
+    for count in (1, 3):
+        found = await nearest(scene, "price of a bread", count=count)
+        assert len(found) == count
+        assert set(found) <= set(approved)
+
+
+async def test_an_edit_counts_though_the_question_after_it_was_stopped(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await teach(scene, ("How much is a loaf?", "Two euros."), ("Do you sell stamps?", "No."))
+    await nearest(scene, "bread", count=1)
+    async with scene.store.writing() as records:
+        edited = question_answer_row("Where can I park my bicycle?", "Behind the house.")
+        number = (await scene.examples())[1].id
+        now = scene.clock.now()
+        await records.examples.add_revision(LOCAL, number, edited, UserId("ann"), at=now)
+    scene.advance(1800)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("adapters.meaning_index._embed", stopped)
+        with pytest.raises(asyncio.CancelledError):
+            await nearest(scene, "bread", count=1)
+
+    assert await nearest(scene, "bike parking", count=1) == ["Where can I park my bicycle?"]
+
+
+def stopped(texts: Sequence[str]) -> NoReturn:
+    raise asyncio.CancelledError
 
 
 async def test_of_many_examples_the_rest_is_read_in_the_background(scene: Scene) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from bot.domain import Assistant, AssistantId, Example, ExampleId, Place, WorkspaceId
@@ -61,8 +61,13 @@ class TextIndex(Protocol):
         """Adds texts by id, or replaces those that have these ids."""
         ...
 
-    async def rank(self, text: str, *, limit: int) -> Sequence[tuple[int, float]]:
-        """Returns the ids of the most similar texts with their cosine, the most similar first."""
+    async def rank(
+        self, text: str, *, limit: int, among: Collection[int] | None = None
+    ) -> Sequence[tuple[int, float]]:
+        """Returns the ids of the most similar texts with their cosine, the most similar first.
+
+        With `among` only these ids are ranked.
+        """
         ...
 
 
