@@ -173,6 +173,13 @@ def test_a_chat_kept_in_one_message_is_split_by_who_wrote() -> None:
     ]
 
 
+@pytest.mark.parametrize("between", [" ", "\t", "a ", "\u3000"])
+def test_a_long_line_that_begins_with_a_time_is_read_in_one_pass(between: str) -> None:
+    text = f"10:00{50_000 * between}x"
+
+    assert [row[1] for row in said(desk(answer=text))[:1]] == [(A, text)]
+
+
 def test_what_only_makes_somebody_wait_is_no_part_of_an_answer() -> None:
     texts = [f"Answer {number}: twenty kilos, stacked loosely." for number in "abcdef"]
     rows = [
@@ -221,7 +228,7 @@ def test_names_and_states_are_known_in_json_as_well() -> None:
 
     file = json.dumps([ticket("solved"), ticket("spam")]).encode()
 
-    assert refused(file, "desk.json") == [(1, "ticket_discarded")]
+    assert refused(file, "desk.json") == [(2, "ticket_discarded")]
     assert imported(file, "desk.json")[0][1] == {
         "messages": [{"role": U, "content": Q}, {"role": A, "content": ANSWER}]
     }
