@@ -33,10 +33,12 @@ _QUOTING: Final = re.compile(
 )
 _QUOTE_BELOW: Final = re.compile(r"divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION")
 _DEVICE: Final = re.compile(
-    r"(?:sent from|gesendet (?:von|mit)|von meinem .* gesendet|envoyé de|enviado desde|inviato da"
-    r"|get outlook for|发自我的)\b.{0,60}"
-    r"|(?=.{0,60}(?:sent|gesendet|envoy|envia|invia|verstuurd|verzonden|wysłan|gönderil|skickat"
-    r"|送信|发自|發自))(?=.{0,60}(?:iphone|ipad|android|galaxy|huawei|xiaomi|outlook|gmail)).{0,80}",
+    r"(?=.{0,60}(?:iphone|ipad|android|galaxy|samsung|huawei|xiaomi|outlook|gmail|yahoo|mobil|phone"
+    r"|handy|móvil|portable|mail))"
+    r"(?:sent from|gesendet (?:von|mit)|von meinem|envoyé de|enviad[oa] d|inviato da|skickat från"
+    r"|verstuurd va|verzonden va|wysłan[eoy] z|get outlook for|发自|發自|傳送自)[^.!?。]{0,60}"
+    r"|[^.!?。]{0,20}(?:iphone|ipad|android|galaxy|outlook|gmail)[^.!?。]{0,9}"
+    r"(?:から送信|gönderildi)",
     re.IGNORECASE,
 )
 _RULER: Final = re.compile(r"--\s*|_{5,}|—{3,}")
@@ -51,7 +53,8 @@ _CLOSING: Final = re.compile(
     r"|pozdrawiam(?: serdecznie)?|z poważaniem|saygılarım(?:la|ızla)|iyi (?:günler|çalışmalar)"
     r"|(?:以上、)?(?:何卒)?(?:宜しく|よろしく)お(?:願い|ねがい)(?:いた|致)?(?:し|申し上げ)ます"
     r"|此致|祝好|敬礼|顺颂商祺|顺祝商祺|敬上)"
-    r"[\s,.!，。！]*(?:\w[\w.'’-]*+\s*+){0,4}"
+    r"[\s,.!，。！]*(?:[,!，！]\s*(?-i:[^\W\da-zß-ÿ_])[\w'’-]*"
+    r"(?: (?-i:[^\W\da-zß-ÿ_])[\w'’-]*){0,2})?"
     r"|(?:mfg|lg|vg)[\s,.!]*"
     r"|(?:best|thanks|thank you|danke|merci|gracias|grazie)\s*,\s*"
     r"(?-i:[A-ZÀ-Þ][\w'’-]{1,20})(?: (?-i:[A-ZÀ-Þ])[\w'’-]*+\.?){0,2}",
@@ -62,18 +65,27 @@ _THANKS: Final = re.compile(
     r"|谢谢|謝謝|感谢)[\s,.!，。！]*",
     re.IGNORECASE,
 )
+_SIGNATURE_LINE: Final = re.compile(
+    r"(?:(?:[^\W\da-zß-ÿ_][\w'’.,-]*|\d[\w.,/-]*|[&/–-]|[^\W\d_]{1,3})(?: |$)){1,5}(?<![.,!?])"
+)
 _NAME_LINE: Final = re.compile(r"[^-*•\d][^.!?:。！？：]{0,40}")
-_GREETING: Final = re.compile(
-    r"(?:(?i:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|hallo"
-    r"|guten (?:tag|morgen|abend)|liebe[rs]?|sehr geehrte[rs]?|moin|servus|bonjour|bonsoir|hola"
-    r"|madame, monsieur|madame|monsieur|buen[oa]s (?:días|tardes|noches)|estimad[oa]|ciao"
-    r"|buongiorno|gentile|olá|bom dia|boa tarde|car[oa]|prezad[oa]|beste|geachte"
-    r"|dzień dobry|witam|szanown[yai]|merhaba|sayın)"
+_GREETED: Final = (
     r"(?: (?:[A-ZÀ-Þ\u3400-\u9fff][\w.'’-]*|\{\{[\w. ]{1,60}\}\}|team|all|there|everyone|everybody"
     r"|and|or|zusammen|und|à|tous|heer|mevrouw|pani[ea]?|państwo|van|der?|den)){0,5}"
-    r"|(?:尊敬的)?[^\s，,。:：]{0,12}[，,]?(?:您好|你好)|\S{1,12}様|お世話になっております)"
 )
-_AFTER_GREETING: Final = re.compile(r"\s*[,!.:，！：。]\s*|$")
+_GREETING: Final = re.compile(
+    r"(?i:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|hallo"
+    r"|guten (?:tag|morgen|abend)|liebe[rs]?|sehr geehrte[rs]?|moin|servus|bonjour|bonsoir|hola"
+    r"|madame, monsieur|madame|monsieur|buen[oa]s (?:días|tardes|noches)|estimad[oa]|ciao"
+    r"|buongiorno|olá|bom dia|boa tarde|prezad[oa]|geachte"
+    rf"|dzień dobry|witam|szanown[yai]|merhaba|sayın){_GREETED}"
+    # Words that also begin sentences: “Beste Option:”, “客服说您好。”, “製品の仕様：”.
+    rf"|(?i:beste|car[oa]|gentile){_GREETED}(?=\s*[,!]\s*$)"
+    r"|(?:尊敬的)?[^\s，,。:：、请請说說告写寫输輸]{0,8}[，,]?(?:您好|你好)(?=\s*(?:[，,！!]|$))"
+    r"|[^\s，,。:：、はがをに]{0,10}[^\s，,。:：、仕同模多客一異各]様(?=\s*(?:[、，,]|$))"
+    r"|お世話になっております"
+)
+_AFTER_GREETING: Final = re.compile(r"\s*[,.!，。！、]\s*|$")
 # Legal disclaimers below a mail.
 _DISCLAIMER: Final = re.compile(
     r".{0,200}\b(?:intended recipient|confidentiality notice|legally privileged"
@@ -94,7 +106,7 @@ _PICTURE: Final = re.compile(r"\[(?:cid:[^\]\s]*|image(?:: ?[^\]]*)?)\]|!\[[^\]]
 _LINK: Final = re.compile(
     r"(\S{1,80})<(?:mailto:|tel:|(https?://[^<>\s]{1,2000}+))[^<>\n]{0,200}+>"
 )
-_MAX_LINES, _MAX_LINE_LENGTH = 9, 90
+_MAX_LINES, _MAX_LINE_LENGTH, _MAX_WORDS = 9, 90, 5
 """Limits of a signature."""
 _MAX_ENDING_LINES, _MIN_ENDINGS, _MAX_NAMES = 6, 5, 3
 _GREETING_HEAD, _MAX_LINK_LENGTH = 400, 120
@@ -158,22 +170,21 @@ def recurring_endings(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(ending for ending, seen in above.items() if len(seen) == _MIN_ENDINGS)
 
 
-def without_contact(text: str) -> str:
-    """Returns a customer's text without a last paragraph of a name with an address or number."""
-    body, _, block = text.rpartition("\n\n")
-    lines = block.split("\n")
-    is_block = (
-        1 < len(lines) <= _MAX_ENDING_LINES
-        and _NAME_LINE.fullmatch(lines[0])
-        and any(map(is_contact, lines[1:]))
-        and all(len(line) <= _MAX_LINE_LENGTH and line[-1:] not in ".!?。！？" for line in lines)
-    )
-    return body.strip() if is_block and body.strip() and not body.endswith((":", "：")) else text
-
-
 def is_contact(line: str) -> bool:
     """Whether a line has an address or a telephone number."""
     return bool(_CONTACT.search(line) or _NUMBER.fullmatch(line))
+
+
+def is_signature_line(line: str) -> bool:
+    """Whether a line has a contact, or a few words of a name, title or address; no sentence."""
+    if len(line) > _MAX_LINE_LENGTH and not _CONTACT.search(line):
+        return False
+    if line.endswith((*".!?:…", *"。！？：")):
+        return False
+    own_words = [word for word in line.split() if not is_contact(word)]
+    return (is_contact(line) and ("|" in line or len(own_words) <= _MAX_WORDS)) or bool(
+        _SIGNATURE_LINE.fullmatch(line)
+    )
 
 
 def _link_of(match: re.Match[str]) -> str:
@@ -198,16 +209,20 @@ def _without_signature(lines: list[str]) -> list[str]:
     # A signature has few lines, so only the last lines may begin it.
     for number, at in list(enumerate(filled))[-_MAX_LINES - 1 :]:
         line, rest = lines[at], [lines[each] for each in filled[number + 1 :]]
-        is_short = all(len(each) <= _MAX_LINE_LENGTH or _CONTACT.search(each) for each in rest)
         is_end = (
             _RULER.fullmatch(line)
             or _DEVICE.fullmatch(line)
             or _CLOSING.fullmatch(line)
-            or (_THANKS.fullmatch(line) and rest and all(map(_NAME_LINE.fullmatch, rest)))
+            or (_THANKS.fullmatch(line) and rest)
         )
-        if is_end and is_short and number > 0:
+        if is_end and number > 0 and all(_is_end_line(each) for each in rest):
             return lines[:at]
     return lines
+
+
+def _is_end_line(line: str) -> bool:
+    ends = _RULER, _DEVICE, _CLOSING, _THANKS
+    return is_signature_line(line) or any(end.fullmatch(line) for end in ends)
 
 
 def _without_greeting(lines: list[str]) -> list[str]:

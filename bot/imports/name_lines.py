@@ -4,13 +4,15 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from bot.imports.mail_text import is_signature_line
+
 # A line that may precede a name at the end of a mail: no sentence, no item of a list.
 _CLOSING: Final = re.compile(r"[^-*•\d\s][^.:;?。：；？\n]{0,38}[^.:;?。：；？\n]")
-_SENTENCE: Final = re.compile(r"[?:;。？：；]|[.!！]$")
-_MAX_LINES, _MAX_WORDS, _MAX_LENGTH, _MAX_LENGTH_BELOW = 7, 5, 60, 90
-"""Limits of a signature, of a line with a name, and of the lines below it."""
+_SENTENCE_ENDS: Final = (".", "!", "?", "。", "！", "？")
+_CLOSING_BEFORE_NAME: Final = re.compile(r"[^\W\d_]+(?: [^\W\d_]+){0,2}[,，]\s?")
+_MAX_LINES: Final = 7
+_MAX_GREETING_WORDS: Final = 2
 _MIN_CLOSINGS: Final = 3
-_MIN_NAME: Final = 2
 
 
 def recurring_closings(texts: Iterable[tuple[str, Collection[str]]]) -> frozenset[str]:
@@ -21,7 +23,7 @@ def recurring_closings(texts: Iterable[tuple[str, Collection[str]]]) -> frozense
     above: dict[str, set[int]] = {}
     for text, names in texts:
         lines = text.split("\n")
-        at = _signature_start(lines, names)
+        at = _name_line(lines, names)
         rest = [line for line in lines[:at] if line]
         if at < len(lines) and len(rest) > 1 and _CLOSING.fullmatch(rest[-1]):
             above.setdefault(rest[-1], set()).add(hash(tuple(rest[:-1])))
@@ -31,15 +33,19 @@ def recurring_closings(texts: Iterable[tuple[str, Collection[str]]]) -> frozense
 def strip_greeting_and_signature(
     text: str, names: Collection[str], closings: Collection[str]
 ) -> str:
-    """Returns the text without a first line that greets, and last lines that sign, by name."""
+    """Returns the text without a first line that greets, and last lines that sign, by name.
+
+    A name signs only below a whole sentence or a closing.
+    """
     lines = text.split("\n")
-    end = _signature_start(lines, names)
-    if end < len(lines):
+    at = end = _name_line(lines, names)
+    if at < len(lines):
         while end > 1 and (not lines[end - 1] or _is_closing(lines[end - 1], closings)):
             end -= 1
+        if not any(lines[end:at]) and not lines[end - 1].endswith(_SENTENCE_ENDS):
+            end = len(lines)
     body = lines[:end]
-    last_words = {name.split()[-1] for name in names if name.strip()}
-    if len(body) > 1 and _ends_with(body[0].rstrip(",，:：!！。. "), {*names, *last_words}):
+    if len(body) > 1 and not body[1] and _greets(body[0], names):
         body = body[1:]
     return "\n".join(body).strip() or text
 
@@ -48,25 +54,40 @@ def _is_closing(line: str, closings: Collection[str]) -> bool:
     return line in closings or (line.endswith(",") and _CLOSING.fullmatch(line) is not None)
 
 
-def _signature_start(lines: list[str], names: Collection[str]) -> int:
-    """Returns the index of the line with a name from which only short lines follow."""
+def _name_line(lines: list[str], names: Collection[str]) -> int:
+    """Returns the index of the line of a name below which no sentence follows, or the end."""
     filled = [at for at, line in enumerate(lines) if line]
     for at in filled[1:][-_MAX_LINES:]:
-        is_name = _ends_with(lines[at], names) or any(
-            lines[at].startswith(name) and len(lines[at]) <= _MAX_LENGTH for name in names
-        )
-        if is_name and all(len(line) <= _MAX_LENGTH_BELOW for line in lines[at:]):
+        below = [line for line in lines[at + 1 :] if line]
+        if _is_name(lines[at], names, is_last=not below) and all(map(is_signature_line, below)):
             return at
     return len(lines)
 
 
-def _ends_with(line: str, names: Collection[str]) -> bool:
-    """Whether a line is no sentence and ends with a name, or with the first word of one."""
-    words = line.split()
-    if not 0 < len(words) <= _MAX_WORDS or len(line) > _MAX_LENGTH or _SENTENCE.search(line):
-        return False
-    firsts = {name.split()[0] for name in names if name.strip()}
-    return any(
-        len(name) >= _MIN_NAME and re.search(rf"(?:^|\W){re.escape(name)}$", line)
-        for name in {*names, *firsts}
+def _is_name(line: str, names: Collection[str], *, is_last: bool) -> bool:
+    """Whether a line is a name alone, or a full name after a few words and a comma.
+
+    One word is a name in the last line only.
+    """
+    own = line.lstrip("/~—")
+    if is_last and own in {*names, *_first_words(names)}:
+        return True
+    full_names = [name for name in names if " " in name]
+    return own in full_names or any(
+        line.endswith(name) and _CLOSING_BEFORE_NAME.fullmatch(line.removesuffix(name))
+        for name in full_names
     )
+
+
+def _greets(line: str, names: Collection[str]) -> bool:
+    """Whether a line is one or two words, a name, and a comma."""
+    last_words = {name.split()[-1] for name in names if name.strip()}
+    return line.endswith((",", "，")) and any(
+        0 < len(line[:-1].removesuffix(f" {name}").split()) <= _MAX_GREETING_WORDS
+        for name in {*names, *_first_words(names), *last_words}
+        if line[:-1].endswith(f" {name}")
+    )
+
+
+def _first_words(names: Collection[str]) -> set[str]:
+    return {name.split()[0] for name in names if name.strip()}

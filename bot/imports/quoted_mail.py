@@ -10,11 +10,12 @@ _QUOTE: Final = re.compile(
     r"|oorspronkelijk bericht|oryginalna wiadomość|wiadomość oryginalna|(?:orijinal|özgün) ileti"
     r"|forwarded message|原始邮件|转发邮件|原始郵件|元のメッセージ)\s*-{2,}"
     r"|##-.{1,160}-##"
-    r"|(?:on|am|le|el|il|em|op)\s.{6,160}\b(?:wrote|schrieb|écrit|escribió|ha scritto|escreveu"
+    r"|(?=.{0,240}(?:\d{4}|\d[:.h]\d{2}|@))(?:on|am|le|el|il|em|op)\s.{6,160}"
+    r"\b(?:wrote|schrieb|écrit|escribió|ha scritto|escreveu"
     r"|schreef)\b.{0,120}[:：]"
-    r"|.{0,80}(?:写道|寫道)\s*[:：]"
-    # In any language: a date or time, and an address in brackets.
-    r"|(?=.{0,240}(?:\d{1,2}[:.h]\d{2}|\d{4}))"
+    r"|(?=.{0,80}\d).{0,80}(?:写道|寫道)\s*[:：]"
+    # In any language: a year, a time, and an address in brackets.
+    r"|(?=.{0,240}\b\d{4}(?!\d))(?=.{0,240}\d{1,2}[:.h]\d{2})"
     r"[^<>]{0,160}<[^<>\s@]{1,80}@[^<>\s@]{1,80}>[^<>]{0,80}[:：]",
     re.IGNORECASE,
 )
@@ -22,8 +23,8 @@ _HEADER: Final = re.compile(
     r"\*?(?:from|von|de|da|发件人|寄件者|差出人)\*?\s*[:：].", re.IGNORECASE
 )
 _NEXT_HEADER: Final = re.compile(
-    r"\*?(?:sent|to|date|subject|gesendet|an|datum|betreff|envoyé|à|objet|enviado|asunto|para"
-    r"|发送时间|收件人|主题|日期|主旨)\*?\s*[:：]",
+    r"\*?(?:sent|subject|gesendet|betreff|envoyé|objet|enviado|asunto|发送时间|收件人|主题|主旨)"
+    r"\*?\s*[:：]",
     re.IGNORECASE,
 )
 # The same in any language: an address, then a time, each after a word and a colon.
@@ -37,7 +38,11 @@ _ATTACHMENT: Final = re.compile(
     r"(?:[-–—]\s*https?://\S+|\(\d[\d.,]*\s?[KMG]i?B\))",
     re.IGNORECASE,
 )
-_LIST_HEADING: Final = re.compile(r"[^:：.]{1,30}[:：]")
+_LIST_HEADING: Final = re.compile(
+    r"(?:attachments?|attachment\(s\)|anh[aä]nge?|anlagen?|pièces? jointes?|(?:archivos )?adjuntos?"
+    r"|allegat[oi]|bijlagen?|anexos?|załącznik\w?|ekler|附件|添付ファイル)\s*[:：]",
+    re.IGNORECASE,
+)
 
 
 def without_quoted_mail(lines: list[str]) -> list[str]:
@@ -56,14 +61,15 @@ def without_quoted_mail(lines: list[str]) -> list[str]:
 
 
 def without_attachments(lines: list[str]) -> list[str]:
-    """Returns the lines without a list of attachments at the end, unless nothing else is there."""
+    """Returns the lines without a list of attachments and its heading at the end.
+
+    Files without such a heading are the text itself.
+    """
     end = len(lines)
     while end and (not lines[end - 1] or _ATTACHMENT.fullmatch(lines[end - 1])):
         end -= 1
-    is_cut = any(lines[end:])
-    if is_cut and end and _LIST_HEADING.fullmatch(lines[end - 1]):
-        end -= 1
-    return lines[:end] if is_cut and any(lines[:end]) else lines
+    is_list = end and any(lines[end:]) and _LIST_HEADING.fullmatch(lines[end - 1])
+    return lines[: end - 1] if is_list and any(lines[: end - 1]) else lines
 
 
 def _is_header(lines: list[str], at: int) -> bool:

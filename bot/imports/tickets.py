@@ -15,7 +15,6 @@ from bot.imports.mail_text import (
     recurring_endings,
     strip_quotes_and_signature,
     strip_recurring_ending,
-    without_contact,
 )
 from bot.imports.name_lines import recurring_closings, strip_greeting_and_signature
 from bot.imports.transcripts import split_transcript
@@ -347,7 +346,7 @@ class Ticket:
         if side == "system" or not text.strip():
             return
         name = name or (author if side is None else "")
-        transcript = split_transcript(text)
+        transcript = split_transcript(text, self.people | {name})
         for speaker, spoken in transcript:
             speaker_side = "user" if speaker == name and side == "user" else side_of(speaker, "")
             self._add(time, speaker, speaker_side, spoken, speaker)
@@ -356,7 +355,6 @@ class Ticket:
 
     def _add(self, time: str, author: str, side: str | None, text: str, name: str) -> None:
         own_text = strip_quotes_and_signature(text)
-        own_text = without_contact(own_text) if side == "user" else own_text
         if own_text and not is_automatic_mail(own_text, is_customers=side == "user"):
             self.names |= greeted_names(text)
             self.people |= {name} - {""}

@@ -1,6 +1,7 @@
 """Splits a chat transcript that a help desk keeps in one message into what each person wrote."""
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 _TIME: Final = r"[(\[]?\d{1,2}:\d{2}(?::\d{2})?+(?:\s?[ap]\.?m\.?)?+[)\]]?+"
@@ -11,11 +12,21 @@ _LINE: Final = re.compile(
 )
 # A line about the chat itself, as “*** Ann left the chat ***”.
 _EVENT: Final = re.compile(rf"(?:{_TIME}\s*)?\*{{2,}}.*|chat (?:started|ended)\b.*", re.IGNORECASE)
+_ROLES: Final = frozenset(
+    (
+        *("agent", "customer", "client", "visitor", "user", "guest", "operator", "bot", "chatbot"),
+        *("kunde", "kundin", "besucher", "mitarbeiter", "cliente", "agente", "visiteur"),
+        *("客户", "用户", "访客", "客服", "机器人"),
+    )
+)
 _MIN_SPEAKERS: Final = 2
 
 
-def split_transcript(text: str) -> list[tuple[str, str]]:
-    """Returns the speakers and texts of a transcript in order; nothing for any other text."""
+def split_transcript(text: str, names: Collection[str]) -> list[tuple[str, str]]:
+    """Returns the speakers and texts of a transcript in order; nothing for any other text.
+
+    One of the speakers is of the `names` or a role such as “visitor”, for timetables look alike.
+    """
     spoken: list[tuple[str, str]] = []
     # Runs of spaces become one: the expressions take quadratic time for them.
     for line in filter(None, (" ".join(line.split()) for line in text.split("\n"))):
@@ -27,6 +38,11 @@ def split_transcript(text: str) -> list[tuple[str, str]]:
         elif spoken:
             speaker, before = spoken[-1]
             spoken[-1] = speaker, f"{before}\n{line}"
-    # In a timetable with colons every “speaker” is another one.
+        else:
+            # What precedes the first speaker would be lost.
+            return []
     speakers = {speaker for speaker, _ in spoken}
-    return spoken if _MIN_SPEAKERS <= len(speakers) < len(spoken) else []
+    is_chat = any(speaker in names or speaker.lower() in _ROLES for speaker in speakers)
+    has_digits = any(re.search(r"\d", speaker) for speaker in speakers)
+    is_repeated = _MIN_SPEAKERS <= len(speakers) < len(spoken)
+    return spoken if is_chat and not has_digits and is_repeated else []
