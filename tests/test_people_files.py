@@ -1,11 +1,14 @@
 """Files as people and other programs write them: wrappers, other roles, repeated columns."""
 
 import gzip
+import itertools
 import json
+import sys
 
 import pytest
 
 from bot.imports.plan import ImportPlan
+from bot.imports.tables import distinct_headings
 from bot.rows import Problem
 from bot.words import Words
 from tests.test_import_kinds import FAQ_ROWS, OLE, TABLE, workbook, zipped
@@ -115,6 +118,28 @@ def test_a_second_column_of_the_same_name_is_named_and_asked_about() -> None:
 
     assert plan.unused == ("answer (2)",)
     assert not plan.is_sure
+
+
+def test_columns_are_all_there_also_if_some_have_the_name_of_a_second() -> None:
+    names = ("a", "a (2)", "a", "a (2)", "", "#5")
+
+    assert distinct_headings(names) == ("a", "a (2)", "a (3)", "a (2) (2)", "#5", "#5 (2)")
+
+
+@pytest.mark.parametrize("names", ["{}", "", "a", "a ({})"])
+def test_columns_are_named_in_time_in_proportion_to_their_number(names: str) -> None:
+    calls = []
+    for size in (1_000, 2_000):
+        cells = [names.format(number) for number in range(size)] + ["a"] * size
+        count, previous = itertools.count(), sys.getprofile()
+        sys.setprofile(lambda *_, count=count: next(count))
+        try:
+            distinct_headings(cells)
+        finally:
+            sys.setprofile(previous)
+        calls.append(next(count))
+
+    assert calls[1] < 3 * calls[0]
 
 
 def test_a_column_without_a_heading_is_left_out_by_its_number() -> None:

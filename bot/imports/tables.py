@@ -141,11 +141,14 @@ def named_cells(headings: Sequence[str], cells: Cells, line: int) -> dict[str, s
 def distinct_headings(cells: Sequence[str]) -> tuple[str, ...]:
     """Returns a heading for each column: `#3` for the third without one, `name (2)` for a second.
 
-    A second “name (2)” keeps its number, so that no column is lost.
+    No two are the same, so that no column is lost.
     """
-    headings: list[str] = []
+    headings: dict[str, None] = {}
+    counts: dict[str, int] = {}
     for number, cell in enumerate(cells, 1):
-        name = cell.strip() or f"#{number}"
-        count = 1 + sum(SECOND.sub("", heading) == name for heading in headings)
-        headings.append(name if count == 1 else f"{name} ({count})")
+        name = heading = cell.strip() or f"#{number}"
+        while heading in headings:
+            counts[name] = counts.get(name, 1) + 1
+            heading = f"{name} ({counts[name]})"
+        headings[heading] = None
     return tuple(headings)
