@@ -88,7 +88,10 @@ async def _examples(request: Request, details: UndoDetails, records: Records) ->
 
 
 async def _merge(request: Request, details: UndoDetails, records: Records) -> None:
-    """Restores the text and tags of the example that was kept, then the states of the others."""
+    """Restores the text and tags of the example that was kept, then the states of the others.
+
+    Its private text is allowed again if it was before.
+    """
     workspace, kept = request.workspace_id, ExampleId(details["kept"])
     example = await records.examples.get(workspace, kept)
     revisions = await records.examples.revisions(workspace, kept)
@@ -96,9 +99,12 @@ async def _merge(request: Request, details: UndoDetails, records: Records) -> No
         raise Outdated(problem=request.words("undo.changed"))
     earlier = next((r.row for r in revisions if r.number == details["earlier"]), None)
     if earlier is not None and earlier != example.row:
-        await records.examples.add_revision(
+        restored = await records.examples.add_revision(
             workspace, kept, earlier, request.user_id, at=request.now
         )
+        # The workspace may demand masks since.
+        if details.get("keeps_private_text") and restored.row == earlier:
+            await records.examples.allow_private_text(workspace, kept, at=request.now)
     await records.examples.set_tags(workspace, kept, details["tags"])
     await redraw_cards(request, [kept], records)
     await _examples(request, details, records)

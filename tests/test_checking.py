@@ -183,6 +183,27 @@ async def test_a_merge_is_undone_with_its_text_and_tags(scene: Scene) -> None:
     assert [(e.row, e.tags, e.state) for e in undone] == [(e.row, e.tags, e.state) for e in before]
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_an_undone_merge_restores_the_decision_to_keep_private_text(
+    scene: Scene, is_kept: bool
+) -> None:
+    first = ("When do you open?", "At nine, ask ann@example.org.")
+    await teach(scene, first, ("When do you open?", "Never before noon, we sleep long."))
+    if is_kept:
+        await scene.handle(scene.event(ButtonClicked("example.keep:1.r1.approved"), key="keep"))
+    await scene.command("check")
+    await scene.handle(scene.event(ButtonClicked("check.show:disagreeing:0"), key="show"))
+    await scene.click("Merge")
+    await scene.submit(question=first[0], answer="At nine, ask ann@example.org or bob@example.org.")
+    merged, _ = await scene.examples()
+
+    await scene.click("Undo")
+
+    undone, _ = await scene.examples()
+    assert ["bob@" in str(one.row) for one in (merged, undone)] == [True, False]
+    assert (merged.awaits_masking, undone.awaits_masking) == (True, not is_kept)
+
+
 async def test_a_decided_group_is_no_longer_shown(scene: Scene) -> None:
     await teach(scene, *PAIRS[CheckKind.COPIES])
     await scene.command("check")

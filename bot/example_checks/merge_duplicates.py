@@ -78,7 +78,8 @@ async def save_merged_example(request: Request, deps: Dependencies) -> Reply:
         await request.audit(records, "example.merged", example=first.id)
         await redraw_cards(request, [first.id], records)
         revisions = {"earlier": first.revision, "merged": merged.revision}
-        kept = {"kept": first.id, "tags": list(first.tags), **revisions}
+        private = {"keeps_private_text": first.keeps_private_text}
+        kept = {"kept": first.id, "tags": list(first.tags), **revisions, **private}
         undo = await offer_undo(request, records, "merge", {**changed, **kept})
     text = request.words("check.merged", id=first.id, count=len(group) - 1)
     return Text(text, buttons=(undo,))
