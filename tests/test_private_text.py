@@ -90,7 +90,19 @@ def test_every_number_has_its_rules() -> None:
         assert not is_valid(module, "")
 
 
-@pytest.mark.parametrize("text", ["Barcode 0 12345 67890 5", "In 2025 came 512 345 678 people"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Barcode 0 12345 67890 5",
+        "In 2025 came 512 345 678 people",
+        "profit +12 345 678 900 Euro",
+        "We call that a gain of +61 250 000 dollars",
+        "the score is +44 2025 2026",
+        "A +2024 2025 plan",
+        "the difference is +61 250 000",
+        "We call that a loss of +358 152 7069698 Euro",
+    ],
+)
 def test_a_number_with_another_meaning_is_no_phone(text: str) -> None:
     assert list(find_private_text(text)) == []
 
@@ -99,6 +111,11 @@ def test_a_number_with_another_meaning_is_no_phone(text: str) -> None:
     ("text", "value", "kind"),
     [
         ("Call me on +358 152 7069698.", "+358 152 7069698", "phone"),
+        ("Call me on +61 250 000.", "+61 250 000", "phone"),
+        ("Ann Lee\n+61 250 000\nBern", "+61 250 000", "phone"),
+        ("my registered +7 604 089 1051, please", "+7 604 089 1051", "phone"),
+        ("we are at +1 (555) 123-4567 all day", "+1 (555) 123-4567", "phone"),
+        ("we are at +49 30 1234567 all day", "+49 30 1234567", "phone"),
         ("login ist admin / Sommer2024! fürs Backend", "Sommer2024!", "secret"),
         ("pw for the demo tenant: Tr0ub4dor&3", "Tr0ub4dor&3", "secret"),
         ("user: jdoe, pass: hunter22", "hunter22", "secret"),

@@ -22,6 +22,7 @@ _DATE = re.compile(
     r"|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\Z|\d{1,7}\.\d+\Z"
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:[ .]\d{3}){2,5}\Z")
+_YEARS = re.compile(r"(?:\d{1,3} )?(?:19|20)\d\d[ /\u2013-](?:19|20)\d\d\Z")
 _NORTH_AMERICA = re.compile(r"\(?[2-9]\d\d\)?[ .-]{1,2}\d{3}[ .-]\d{4}\Z")
 # Brazil's and South Korea's numbers, which few other numbers are written like.
 _BRAZIL_OR_KOREA = re.compile(r"\(\d\d\) ?9?\d{4}-\d{4}\Z|01[016-9]-\d{3,4}-\d{4}\Z")
@@ -41,6 +42,11 @@ _PHONE_WORD_BEFORE = re.compile(
 _WEAK_WORD_BEFORE = re.compile(r"\bon \Z", re.IGNORECASE)
 _PHONE_WORD_AFTER = re.compile(
     r"\A.{0,6}(?:\w+'s (?:number|cell|mobile)|微信|\(tel|\(mob)", re.IGNORECASE
+)
+_UNIT_AFTER = re.compile(
+    r"\A ?(?:[%€$£¥元](?!\d)|欧元|美元"
+    r"|(?:euros?|dollars?|pounds?|francs?|yen|eur|usd|gbp|chf|cny|rmb)\b)",
+    re.IGNORECASE,
 )
 _REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "CN", "JP", "NL", "CH", "AT", "BR", "IN", "AU")
 # More regions, for numbers that are written in groups after a word for phone.
@@ -78,9 +84,24 @@ def _is_phone(number: str, before: str, after: str) -> bool:
     if len(set(digits)) < 3 or _DATE.match(number):
         return False
     if number.startswith(("+", "(+")):
-        # With a country code a number is private, also if its area code does not exist.
-        return _is_possible(f"+{digits}")
+        return _is_international_phone(number, f"+{digits}", before, after)
     return _is_national_phone(number, digits, before, after)
+
+
+def _is_international_phone(number: str, digits: str, before: str, after: str) -> bool:
+    """Whether a number with a plus is a phone number, also if its area code does not exist.
+
+    An amount or two years after a plus may have the length of a phone number, so without an area
+    code that exists they need a word for phone before them, or a line of their own.
+    """
+    if _UNIT_AFTER.match(after) or not _is_possible(digits):
+        return False
+    plain = number.lstrip("(+")
+    line = before.rpartition("\n")[2] + after.partition("\n")[0]
+    is_alone = not any(char.isalnum() for char in line)
+    is_other = _THOUSANDS.match(plain) or _YEARS.match(plain)
+    is_phone = not is_other or is_alone or _PHONE_WORD_BEFORE.search(before) is not None
+    return is_phone or _is_valid(digits, None)
 
 
 def _is_national_phone(number: str, digits: str, before: str, after: str) -> bool:
