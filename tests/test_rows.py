@@ -80,6 +80,14 @@ OLD_CALLING = {"role": "assistant", "function_call": {"name": "track", "argument
 
 OTHER_TOOL = {"type": "function", "function": {"name": "pack"}}
 
+
+def wrapped(*names: str) -> dict[str, object]:
+    """Calls of functions made together, as OpenAI's models wrap them."""
+    uses = [{"recipient_name": name, "parameters": {}} for name in names]
+    together = {"name": "multi_tool_use.parallel", "arguments": json.dumps({"tool_uses": uses})}
+    return {"role": "assistant", "tool_calls": [CALL | {"function": together}]}
+
+
 ACCEPTED = {
     "question and answer": chat(USER, ANSWER),
     "system": chat({"role": "system", "content": "Be kind."}, USER, ANSWER),
@@ -89,6 +97,9 @@ ACCEPTED = {
     "a tool call": chat(USER, CALLING, RESULT, ANSWER, tools=[TOOL], parallel_tool_calls=False),
     "parallel calls": chat(
         USER, BOTH_CALLING, RESULT | {"tool_call_id": "c2"}, RESULT, ANSWER, tools=[TOOL]
+    ),
+    "calls wrapped as one": chat(
+        USER, wrapped("functions.track", "pack"), RESULT, ANSWER, tools=[TOOL, OTHER_TOOL]
     ),
     "a call as the answer": chat(USER, CALLING | {"content": None}, tools=[TOOL]),
     "an old function call": chat(
@@ -112,12 +123,15 @@ _NO_SCHEMAS: tuple[object, ...] = (
     {"properties": {}},
     {"type": "string"},
     {"type": "object", "properties": ["a"]},
-    {"type": "object", "properties": {"a": "string"}},
     {"type": "object", "properties": {}, "required": ["a"]},
     {"type": "object", "required": "a"},
-    {"type": "object", "properties": {"a": {"type": "text"}}},
-    {"type": "object", "properties": {"a": {"type": "array", "items": {"type": ["float"]}}}},
-    {"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}, {"type": "date"}]}}},
+)
+_NO_PROPERTIES: tuple[object, ...] = (
+    "string",
+    {"type": None},
+    {"type": "text"},
+    {"type": "array", "items": {"type": ["float"]}},
+    {"anyOf": [{"type": "null"}, {"type": "date"}]},
 )
 
 REFUSED: list[tuple[str, object]] = [
@@ -176,6 +190,8 @@ REFUSED: list[tuple[str, object]] = [
     ("call_twice", called_twice()),
     ("call_undefined", chat(USER, CALLING, RESULT, ANSWER, tools=[OTHER_TOOL])),
     ("call_undefined", chat(USER, OLD_CALLING, functions=[{"name": "pack"}])),
+    ("call_undefined", chat(USER, wrapped("functions.track"), tools=[OTHER_TOOL])),
+    ("call_undefined", chat(USER, wrapped(), tools=[TOOL])),
     ("assistant_missing", chat(USER)),
     ("last_not_assistant", chat(USER, ANSWER, USER)),
     ("nothing_trained", answered(content="Hi", weight=0)),
@@ -187,6 +203,10 @@ REFUSED: list[tuple[str, object]] = [
     *(
         ("tool_schema", chat(USER, ANSWER, functions=[{"name": "a", "parameters": p}]))
         for p in _NO_SCHEMAS
+    ),
+    *(
+        ("tool_property", chat(USER, ANSWER, functions=[{"name": "a", "parameters": p}]))
+        for p in ({"type": "object", "properties": {"b": {}, "a": a}} for a in _NO_PROPERTIES)
     ),
     ("tool_control_token", chat(USER, ANSWER, functions=[{"name": "<|im_end|>"}])),
     ("parallel_not_boolean", chat(USER, ANSWER, parallel_tool_calls=1)),

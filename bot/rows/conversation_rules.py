@@ -24,6 +24,8 @@ _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII
 _SCHEMA_TYPES: Final = frozenset(
     {"string", "number", "integer", "boolean", "object", "array", "null"}
 )
+# OpenAI's models wrap calls that they make together in one of this name, which no row defines.
+_PARALLEL_CALL: Final = "multi_tool_use.parallel"
 # https://platform.openai.com/docs/api-reference/chat/create#chat-create-tools
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -91,9 +93,22 @@ def _check_called_functions(
             [call.get("function") for call in tool_calls] if isinstance(tool_calls, list) else []
         )
         for function in (*calls, message.get("function_call")):
-            if isinstance(function, dict) and function.get("name") not in defined:
-                name = quote_value(function.get("name"))
-                raise RowRefused("call_undefined", message=number, name=name)
+            for name in _called_names(function) if isinstance(function, dict) else ():
+                if name not in defined:
+                    raise RowRefused("call_undefined", message=number, name=quote_value(name))
+
+
+def _called_names(function: Mapping[str, object]) -> list[str]:
+    """Returns the name of the called function, or the names that a parallel call has inside."""
+    name = str(function.get("name"))
+    if name != _PARALLEL_CALL:
+        return [name]
+    uses = json.loads(str(function.get("arguments"))).get("tool_uses")
+    names = [
+        str(use.get("recipient_name")).removeprefix("functions.") if isinstance(use, dict) else ""
+        for use in (uses if isinstance(uses, list) else ())
+    ]
+    return names or [name]
 
 
 class OpenCalls:
@@ -332,12 +347,21 @@ def _check_definitions(tools: object, field: str) -> None:
         if name in names:
             raise RowRefused("tool_twice", field=field, tool=number, name=quote_value(name))
         names.add(name)
-        if not _is_schema(function.get("parameters")):
-            raise RowRefused("tool_schema", field=field, tool=number)
+        _check_parameters(function.get("parameters"), field, number)
 
 
-def _is_schema(parameters: object) -> bool:
-    """Whether parameters are missing or a JSON Schema of an object, as far as hosts check that."""
+def _check_parameters(parameters: object, field: str, number: int) -> None:
+    """Raises RowRefused for parameters that are no JSON Schema, as far as hosts check that."""
+    if not _is_object_schema(parameters):
+        raise RowRefused("tool_schema", field=field, tool=number)
+    properties = parameters.get("properties", {}) if isinstance(parameters, dict) else {}
+    for name, schema in properties.items():
+        if not isinstance(schema, dict | bool) or not _has_known_types(schema):
+            raise RowRefused("tool_property", field=field, tool=number, name=quote_value(name))
+
+
+def _is_object_schema(parameters: object) -> bool:
+    """Whether parameters are missing or of an object; schemas of its properties are not read."""
     if parameters is None or parameters == {}:
         return True
     if not isinstance(parameters, dict) or parameters.get("type") != "object":
@@ -345,15 +369,13 @@ def _is_schema(parameters: object) -> bool:
     properties, required = parameters.get("properties", {}), parameters.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):
         return False
-    are_schemas = all(isinstance(schema, dict | bool) for schema in properties.values())
-    are_named = all(isinstance(name, str) and name in properties for name in required)
-    return are_schemas and are_named and _has_known_types(properties)
+    return all(isinstance(name, str) and name in properties for name in required)
 
 
-def _has_known_types(properties: dict[str, object]) -> bool:
-    """Whether every schema in the schemas of an object, at any depth, has types of JSON Schema."""
+def _has_known_types(schema: object) -> bool:
+    """Whether a schema, and every one in it at any depth, has types of JSON Schema."""
     # Level by level; a row that is nested too deeply was refused before.
-    level: list[object] = list(properties.values())
+    level = [schema]
     while level:
         schemas = [schema for schema in level if isinstance(schema, dict)]
         for schema in schemas:

@@ -163,6 +163,10 @@ _ROW_REASONS = {
     "tool_schema": (
         "“{field}” number {tool} has parameters that are no JSON Schema of an object, correct them"
     ),
+    "tool_property": (
+        "“{field}” number {tool} has the property “{name}” whose schema is no JSON Schema,"
+        " correct it"
+    ),
     "tool_control_token": "“{field}” has the control token {token}, remove it",
     "parallel_not_boolean": "“parallel_tool_calls” is of type {kind}, write true or false",
     "input_missing": "“input” is missing, write an object with “messages” there",

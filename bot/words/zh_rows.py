@@ -98,6 +98,7 @@ _ROW_REASONS = {
     "tool_broken": "“{field}”的第 {tool} 项不是带名称的函数定义",
     "tool_name": "“{field}”的第 {tool} 项名称是“{name}”，只能用字母、数字、_ 和 -（最多 64 个）",
     "tool_schema": "“{field}”的第 {tool} 项的 parameters 不是对象的 JSON Schema，请改正",
+    "tool_property": "“{field}”的第 {tool} 项的属性“{name}”不是 JSON Schema，请改正",
     "tool_control_token": "“{field}”里有控制符 {token}，请删掉",
     "parallel_not_boolean": "“parallel_tool_calls”是 {kind} 类型，请写 true 或 false",
     "input_missing": "缺少“input”，请在那里写一个带“messages”的对象",
