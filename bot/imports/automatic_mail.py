@@ -56,7 +56,7 @@ _RECEIPTS: Final = tuple(
 _CLOSURE: Final = re.compile(
     r"\b(?:ticket|case|request|conversation|enquiry|inquiry)\b.{0,40}\b(?:has been|was|is)"
     r" (?:now )?(?:automatically )?closed\b.{0,40}\b(?:not heard|no (?:reply|response)|inactiv\w+)"
-    r"|\b(?:ticket|case|request|conversation)\b.{0,80}\bmerged (?:into|with)\b"
+    r"|\b(?:ticket|case|request|conversation)\b.{0,80}\bclosed and merged (?:into|with)\b"
     r"|\bgeschlossen, (?:weil|da) wir\b.{0,40}\bnichts\b"
     r"|\b(?:fall|ticket|anfrage|vorgang)\b.{0,80}\bzusammengeführt\b"
     r"|\bclôturée?\b.{0,30}\b(?:faute|absence|sans) (?:de )?réponse"
@@ -69,7 +69,7 @@ _CLOSURE: Final = re.compile(
 _SURVEY: Final = re.compile(
     r"how would you rate (?:the|our|your) (?:support|service|help|experience)"
     r"|love to hear what you think of our (?:customer )?(?:service|support)"
-    r"|take a (?:moment|minute) to (?:rate|answer|complete|fill)"
+    r"|take a (?:moment|minute) to rate"
     r"|wie zufrieden (?:waren|sind) sie mit|comment évalue(?:z|riez)-vous"
     r"|please rate your (?:experience|conversation)"
     r"|cómo calificar(?:ía|ías) (?:el|la|nuestro)|请.{0,8}对.{0,12}评价",
@@ -102,7 +102,36 @@ _BOUNCE: Final = re.compile(
     r"|\b(?:4\d\d|5\d\d)[ -][45]\.\d{1,3}\.\d{1,3}\b",
     re.IGNORECASE,
 )
-_BOUNCE_HEAD, _BOUNCE_SIGNS = 120, 2
+_BOUNCE_SIGNS: Final = 2
+# How a mail server begins; a person tells what happened.
+_SERVER: Final = re.compile(
+    r"\W{0,9}(?:mail delivery (?:failed|sub-?system)|delivery (?:status notification|has failed)"
+    r"|(?:from: )?(?:mailer-daemon|postmaster)@|this is the mail system at host"
+    r"|undelivered mail returned|(?:final|original)-recipient\s{0,9}:)",
+    re.IGNORECASE,
+)
+# Sentences that may stand beside a receipt, and how an answer to a question begins.
+_COURTESY: Final = re.compile(
+    r"(?:hi|hello|dear|thank|thanks|danke|vielen dank|merci|gracias|grazie|obrigad\w|bedankt"
+    r"|how did we do)\b.{0,60}|\S{1,12}[您你]好.?|感谢.{0,30}|谢谢.{0,30}"
+    r"|good|bad",
+    re.IGNORECASE,
+)
+_ANSWER: Final = re.compile(
+    r"(?:yes|no|ja|nein|oui|non|sí|sì|sim|tak|evet)\b|[是不]|はい|いいえ", re.IGNORECASE
+)
+# The note of a help desk below which the last message of another ticket stands.
+_MERGED: Final = re.compile(
+    r"(?:ticket|case|request|conversation)\b.{0,80}\bwas closed and merged into this\b",
+    re.IGNORECASE,
+)
+# What only a person adds to an absence.
+_REQUEST: Final = re.compile(
+    r"[?？]|\b(?:please|bitte|merci de|por favor)\b(?! (?:contact|call|write|e-?mail|wenden))",
+    re.IGNORECASE,
+)
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+_MAX_SENTENCES: Final = 2
 # What telephone systems write about a call.
 _CALL: Final = re.compile(
     r"^(?:call (?:from|to|id)|time of call|answered by|(?:length|duration) of (?:phone )?call"
@@ -118,18 +147,38 @@ def is_automatic_mail(text: str, *, is_customers: bool) -> bool:
     """Whether a plain text of a customer, or else of the help desk, was sent automatically."""
     if len(_CALL.findall(text)) >= _CALL_LINES or _is_bounce(text):
         return True
-    if _ABSENCE.match(text) or _RATED.match(text):
+    if _RATED.match(text) or (_is_absence(text)):
         return True
-    if is_customers or len(text) > _LONGEST:
+    if is_customers or len(text) > _LONGEST or _ANSWER.match(text):
         return False
-    return bool(_SURVEY.search(text) or _CLOSURE.search(text)) or any(
-        received.search(text) and promised.search(text) for received, promised in _RECEIPTS
+    return (
+        bool(_MERGED.match(text))
+        or _says_only(text, _SURVEY)
+        or _says_only(text, _CLOSURE)
+        or any(
+            received.search(text) and promised.search(text) and _says_only(text, received, promised)
+            for received, promised in _RECEIPTS
+        )
+    )
+
+
+def _is_absence(text: str) -> bool:
+    """Whether a text tells of an absence, and asks and requests nothing."""
+    return bool(_ABSENCE.match(text)) and not _REQUEST.search(text)
+
+
+def _says_only(text: str, *kinds: re.Pattern[str]) -> bool:
+    """Whether a text says nothing but one or two sentences of these kinds, and courtesies."""
+    sentences = [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+    said = [part for part in sentences if not _COURTESY.fullmatch(part)]
+    return 0 < len(said) <= _MAX_SENTENCES and all(
+        any(kind.search(part) for kind in kinds) for part in said
     )
 
 
 def _is_bounce(text: str) -> bool:
     """Whether a mail server wrote a text; a person may quote a part of what it wrote."""
     return (
-        _BOUNCE.search(text[:_BOUNCE_HEAD]) is not None
+        _SERVER.match(text) is not None
         and len(set(map(str.lower, _BOUNCE.findall(text)))) >= _BOUNCE_SIGNS
     )

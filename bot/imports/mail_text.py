@@ -32,13 +32,19 @@ _QUOTING: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTE_BELOW: Final = re.compile(r"divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION")
+# How a mail program names itself below a mail.
+_PROGRAM: Final = (
+    r"(?:(?:my|meinem|mon|mi|mio|meu|mijn|min|mojego|der|samsung|apple|yahoo|gmx|我的) ?){0,3}"
+    r"(?:iphone|ipad|android|galaxy|huawei|xiaomi|outlook|gmail|mail|blackberry|smartphone|handy"
+    r"|phone)(?:['’]\w{1,8})?"
+    r"(?: (?:for|on|für|pour|para|per|auf|sur|app|mail|smartphone|phone|ios|android|windows|10))*+"
+)
 _DEVICE: Final = re.compile(
-    r"(?=.{0,60}(?:iphone|ipad|android|galaxy|samsung|huawei|xiaomi|outlook|gmail|yahoo|mobil|phone"
-    r"|handy|móvil|portable|mail))"
-    r"(?:sent from|gesendet (?:von|mit)|von meinem|envoyé de|enviad[oa] d|inviato da|skickat från"
-    r"|verstuurd va|verzonden va|wysłan[eoy] z|get outlook for|发自|發自|傳送自)[^.!?。]{0,60}"
-    r"|[^.!?。]{0,20}(?:iphone|ipad|android|galaxy|outlook|gmail)[^.!?。]{0,9}"
-    r"(?:から送信|gönderildi)",
+    r"(?:sent (?:from|via|with)|gesendet (?:von|mit)|envoyé (?:de|depuis)|enviado (?:desde|do|de)"
+    r"|inviato (?:da|dal)|(?:verstuurd|verzonden) (?:vanaf|vanuit|met)|wysłan[eo] z|skickat från"
+    rf"|[发發]自) ?{_PROGRAM}\.?"
+    rf"|(?:von )?{_PROGRAM} ?(?:gesendet|verstuurd|verzonden|gönderildi|から送信)"
+    r"|get outlook for (?:ios|android)(?: \(\S{1,200}\))?",
     re.IGNORECASE,
 )
 _RULER: Final = re.compile(r"--\s*|_{5,}|—{3,}")
@@ -211,7 +217,7 @@ def _without_signature(lines: list[str]) -> list[str]:
         line, rest = lines[at], [lines[each] for each in filled[number + 1 :]]
         is_end = (
             _RULER.fullmatch(line)
-            or _DEVICE.fullmatch(line)
+            or (not rest and _DEVICE.fullmatch(line))
             or _CLOSING.fullmatch(line)
             or (_THANKS.fullmatch(line) and rest)
         )

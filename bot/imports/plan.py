@@ -35,6 +35,8 @@ _SAMPLED_ROWS: Final = 40
 _MAX_TITLE_ROWS: Final = 12
 _MAX_COLUMNS_SHOWN: Final = 12
 _KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
+# A list of questions may begin like YAML or a mail.
+_MAYBE_FAQ: Final = ("file_yaml", "file_mail")
 _DOCUMENTS: Final = ("md", "markdown", "htm", "html")
 # Names of columns that label answers as good or bad, if their values do so as well.
 _LABELS: Final = ("label", "feedback", "rating", "thumbs", "vote", "helpful", "liked", "correct")
@@ -130,12 +132,14 @@ def _plan_text(
     if not text.strip():
         return Problem(0, "file_empty", {})
     other = find_text_without_rows(text)
-    if other is not None:
+    if other is not None and other.code not in _MAYBE_FAQ:
         return other
     if suffix in _DOCUMENTS or (suffix in ("txt", "") and not re.match(r"\s*[\[{]", text)):
         document = _plan_document(file, encoding, options)
         if isinstance(document, ImportPlan) or suffix in _DOCUMENTS:
-            return document
+            return document if other is None or isinstance(document, ImportPlan) else other
+    if other is not None:
+        return other
     is_cr_only = "\r" in text and "\n" not in text
     is_json = re.match(r'\s*(\{|\[\s*[\[{"\]]?)', text) or suffix in ("json", "jsonl", "ndjson")
     is_named_table = suffix in ("csv", "tsv") and not re.match(r'\s*[\[{]\s*["{]', text)

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 from bot.imports.automatic_mail import is_automatic_mail
@@ -127,9 +126,22 @@ _TRUE = frozenset(("true", "yes", "1", "是", "ja", "oui", "si"))
 _FALSE = frozenset(("false", "no", "0", "否", "nein", "non"))
 _MAX_NAME_LENGTH: Final = 60
 _SHORT_TEXT: Final = 12
-_MIN_NUMBER, _MIN_NOTICES, _MAX_HOLDING = 4, 5, 30
+_MIN_NUMBER, _MIN_NOTICES = 4, 5
+# What only asks somebody to wait.
+_HOLDING: Final = re.compile(
+    r"\W*(?:(?:just|please|ok|okay|sure|bitte)\W+)*"
+    r"(?:(?:an?|one|einen?|un|um|een|één) )?(?:"
+    r"moment\w*|instant|hold on|bear with me|wait a (?:moment|minute|second)"
+    r"|(?:just|only) a (?:minute|second|sec)"
+    r"|let me (?:check|look|see)|i(?:'ll|’ll| will) (?:check|look|have a look)"
+    r"|i(?:'m|’m| am) (?:checking|looking)|ich (?:schaue|sehe|prüfe)|je (?:vérifie|regarde)"
+    r"|请?稍[等候]|少々お待ちください)"
+    r"(?:\W+(?:please|bitte|for|you|that|this|it|into|nach|kurz|up|por|favor))*+\W*",
+    re.IGNORECASE,
+)
 
 Values = Mapping[str, Sequence[object]]
+Message = tuple[str, str, str | None, str]
 
 
 def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | None:
@@ -331,7 +343,7 @@ class Ticket:
     """The messages of a ticket as tuples of time, author, side (None if unknown) and text."""
 
     line: int
-    messages: list[tuple[str, str, str | None, str]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     """The words of the greetings in the ticket."""
     people: set[str] = field(default_factory=set)
@@ -426,7 +438,6 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
     A person of an unknown side is a customer if they write first in at least half of their tickets.
     """
     _decide_accounts(tickets)
-    _cut_endings(tickets)
     has_people = any(side == "assistant" for t in tickets.values() for _, _, side, _ in t.messages)
     times = [time for ticket in tickets.values() for time, *_ in ticket.messages]
     day_first = any(map(is_day_first, times))
@@ -437,6 +448,7 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
         ticket.messages = sorted(
             messages, key=lambda message: parse_date(message[0], day_first=day_first)
         )
+    _cut_endings(tickets)
     tickets_by_author: Counter[str] = Counter()
     first: Counter[str] = Counter()
     for ticket in tickets.values():
@@ -454,7 +466,7 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
 
 
 def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
-    """Removes names, signatures without a closing, notices with a number, and “one parse_date”."""
+    """Removes names, signatures without a closing, notices with a number, and “one moment”."""
     closings = recurring_closings(
         (text, ticket.people) for ticket in tickets.values() for *_, text in ticket.messages
     )
@@ -466,14 +478,25 @@ def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
     _replace_texts(
         tickets, lambda ticket, text: strip_recurring_ending(text, ticket.names, endings)
     )
-    notices, holding = _numbered_notices(tickets), _holding_lines(tickets)
+    notices = _numbered_notices(tickets)
     for name, ticket in tickets.items():
+        following = [*ticket.messages[1:], None]
         ticket.messages = [
             message
-            for message in ticket.messages
-            if message[2] == "user"
-            or (message[3] not in holding and _without_number(message[3], name) not in notices)
+            for message, answer in zip(ticket.messages, following, strict=True)
+            if not _is_longer_answer(message, answer, name)
+            or not (_HOLDING.fullmatch(message[3]) or _without_number(message[3], name) in notices)
         ]
+
+
+def _is_longer_answer(message: Message, following: Message | None, number: str) -> bool:
+    """Whether a message of an agent is followed by a longer one of an agent."""
+    return (
+        following is not None
+        and message[1:3] == following[1:3]
+        and message[2] not in ("user", None)
+        and len(following[3]) > len(_without_number(message[3], number))
+    )
 
 
 def _replace_texts(tickets: Mapping[str, Ticket], replaced: Callable[[Ticket, str], str]) -> None:
@@ -496,16 +519,6 @@ def _numbered_notices(tickets: Mapping[str, Ticket]) -> frozenset[str]:
         }
     )
     return frozenset(notice for notice, count in counts.items() if count >= _MIN_NOTICES)
-
-
-def _holding_lines(tickets: Mapping[str, Ticket]) -> frozenset[str]:
-    """Returns short texts such as “one parse_date”, before which agents write different answers."""
-    below: dict[str, set[int]] = {}
-    for ticket in tickets.values():
-        for (*_, side, text), (*_, next_side, next_text) in pairwise(ticket.messages):
-            if side == next_side != "user" and len(text) <= _MAX_HOLDING < len(next_text):
-                below.setdefault(text, set()).add(hash(next_text))
-    return frozenset(text for text, seen in below.items() if len(seen) >= _MIN_NOTICES)
 
 
 def _without_number(text: str, number: str) -> str:
