@@ -90,6 +90,7 @@ def test_an_answer_with_the_number_of_the_ticket_is_kept() -> None:
     [
         "I am on vacation next week, can you hold my parcel?",
         "I am on vacation next week, please hold my parcel.",
+        "I am on vacation in Greece and my card does not work.",
         "I'm out of office until Monday. How do I redirect my calls?",
         "My mail was not delivered to ann at shop. Error 550 5.1.1",
     ],

@@ -125,6 +125,11 @@ _MERGED: Final = re.compile(
     r"(?:ticket|case|request|conversation)\b.{0,80}\bwas closed and merged into this\b",
     re.IGNORECASE,
 )
+# How long somebody is away; or the mark of a mail program.
+_RETURN: Final = re.compile(
+    r"\b(?:until|till|back|return\w*|bis|zurück|jusqu\w*|retour)\b|^[^.!?\n]{0,40}[:：]",
+    re.IGNORECASE,
+)
 # What only a person adds to an absence.
 _REQUEST: Final = re.compile(
     r"[?？]|\b(?:please|bitte|merci de|por favor)\b(?! (?:contact|call|write|e-?mail|wenden))",
@@ -163,8 +168,12 @@ def is_automatic_mail(text: str, *, is_customers: bool) -> bool:
 
 
 def _is_absence(text: str) -> bool:
-    """Whether a text tells of an absence, and asks and requests nothing."""
-    return bool(_ABSENCE.match(text)) and not _REQUEST.search(text)
+    """Whether a text tells of an absence and its end, and asks and requests nothing."""
+    return (
+        bool(_ABSENCE.match(text))
+        and _RETURN.search(text) is not None
+        and not _REQUEST.search(text)
+    )
 
 
 def _says_only(text: str, *kinds: re.Pattern[str]) -> bool:
