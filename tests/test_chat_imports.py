@@ -114,7 +114,7 @@ async def test_an_export_of_slack_waits_for_its_authors(
         ("C1", "200.2"),
     ]
     assert waiting_files(in_slack) == []
-    assert "One example holds private text" in shown(in_slack.slack.read("C1")[own])
+    assert "Of all examples one holds private text" in shown(in_slack.slack.read("C1")[own])
     question = in_slack.slack.read("C1")[own + 1]
     assert "Ann, Ben, Cy, messages of yours here" in shown(question)
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.rows import classification_metrics
 from bot.rows.classification_metrics import OTHER_LABEL, accuracy, label_metrics
 
 LABELS = ["ham", "spam", "unsure"]
@@ -28,7 +29,7 @@ def test_they_are_as_scikit_learn_reckons_them(pairs: list[tuple[str, str]], bet
         expected, said, beta=beta, labels=LABELS, zero_division=0
     )
 
-    confusion = confusion_matrix(pairs, LABELS)
+    confusion = classification_metrics.confusion_matrix(pairs, LABELS)
 
     assert accuracy(confusion) == pytest.approx(accuracy_score(expected, said))
     table = confusion_matrix(expected, said, labels=known)

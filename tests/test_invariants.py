@@ -264,7 +264,7 @@ async def test_no_log_line_holds_a_secret_or_a_word_of_anybody(
         raise ValueError(CANARY)
 
     monkeypatch.setattr("bot.tuning.cards._shown_job", broken)
-    monkeypatch.setattr("bot.tuning.job_steps.find_job", broken)
+    monkeypatch.setattr("bot.tuning.job_steps.find_job_by_training_file", broken)
     await scene.command(f"status {CANARY}")
     scene.host.fail(CREATE, cut_after())
     await scene.confirm()

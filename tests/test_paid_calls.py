@@ -191,7 +191,7 @@ async def test_an_answer_that_was_given_is_not_paid_for_again(
     """Killed after its last word, the event runs again: no file is read, nothing is summarised."""
     monkeypatch.setattr(conversation_history, "_MAX_MESSAGES", 1)
     with monkeypatch.context() as dying:
-        dying.setattr("bot.inbox_writer.InboxWriter.end", None)
+        dying.setattr("bot.inbox_writer.InboxWriter.mark_done", None)
         await ask_in_long_thread(scene)
     assert scene.host.count(CHAT) == 2
 
