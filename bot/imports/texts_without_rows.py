@@ -28,32 +28,32 @@ _KINDS: Final = (
     (
         "slack_export",
         re.compile(
-            r'\s*\[\s*\{(?:[^}]*"(?:client_msg_id|blocks)"'
+            r'\A\s*\[\s*\{(?:[^}]*"(?:client_msg_id|blocks)"'
             r'|(?=[^}]*"type": ?"message")[^}]*"ts": ?"\d{10}\.\d{6}")'
         ),
     ),
     (
         "discord_text",
-        re.compile(r"AuthorID,Author,Date,Content,Attachments|\s*<[^\0]*\bchatlog__message"),
+        re.compile(r"\A(?:AuthorID,Author,Date,Content,Attachments|\s*<[^\0]*\bchatlog__message)"),
     ),
     (
         "mail",
         re.compile(
-            r"(?=(?:[^\r\n]+\r?\n)*?From: )(?=(?:[^\r\n]+\r?\n)*?(?:Date|Subject): )"
+            r"\A(?=(?:[^\r\n]+\r?\n)*?From: )(?=(?:[^\r\n]+\r?\n)*?(?:Date|Subject): )"
             r"(?:From \S+@\S+ |[A-Z][A-Za-z-]+: )"
         ),
     ),
-    ("subtitles", re.compile(r"WEBVTT\b|1\r?\n\d\d:\d\d:\d\d[,.]\d{3} --> ")),
+    ("subtitles", re.compile(r"\A(?:WEBVTT\b|1\r?\n\d\d:\d\d:\d\d[,.]\d{3} --> )")),
     ("calendar", re.compile(r"BEGIN:V(?:CALENDAR|CARD)\b")),
     ("key", re.compile(r"-----BEGIN [A-Z ]+-----")),
     (
         "link",
         re.compile(
-            r"\[InternetShortcut\]|\{\s*\"(?:url|doc_id)\": ?\"[^\"]*\",\s*\"(?:url|doc_id)\""
+            r"\A(?:\[InternetShortcut\]|\{\s*\"(?:url|doc_id)\": ?\"[^\"]*\",\s*\"(?:url|doc_id)\")"
         ),
     ),
-    ("notebook", re.compile(r'\s*\{\s*"(?:cells": ?\[|nbformat)[^\0]*"(?:cell_type|nbformat)"')),
-    ("yaml", re.compile(r"(?:%YAML.*\n)?(?:---\r?\n)?- [\w-]+: .*\r?\n  [\w-]+: ")),
+    ("notebook", re.compile(r'\A\s*\{\s*"(?:cells": ?\[|nbformat)[^\0]*"(?:cell_type|nbformat)"')),
+    ("yaml", re.compile(r"\A(?:%YAML.*\n)?(?:---\r?\n)?- [\w-]+: .*\r?\n  [\w-]+: ")),
 )
 
 
