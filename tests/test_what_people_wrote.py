@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from bot.rows import Problem
 from tests.test_help_desk_mess import ANN, BO, A, Q, U, desk, table
 from tests.test_imports import imported, said
 
@@ -83,6 +84,23 @@ def test_an_answer_with_the_number_of_the_ticket_is_kept() -> None:
     ]
 
     assert said(tickets(*((text,) for text in texts))) == [[(U, Q), (A, text)] for text in texts]
+
+
+def test_what_a_program_writes_with_the_number_of_the_ticket_is_no_answer() -> None:
+    numbers = [f"LH-{4000 + number}" for number in range(6)]
+    receipts = [
+        f"Thank you for contacting us. Your case {number} has been received and we will respond"
+        " within a day. We open at nine."
+        for number in numbers
+    ]
+    rest = "Twenty kilos."
+
+    answered = said(tickets(*((receipt, rest) for receipt in receipts)))
+    alone = [row for _, row in imported(tickets(*((receipt,) for receipt in receipts)))]
+
+    assert answered == [[(U, Q), (A, rest)]] * 6
+    assert {row.code for row in alone if isinstance(row, Problem)} == {"ticket_unanswered"}
+    assert len(alone) == 6
 
 
 @pytest.mark.parametrize(

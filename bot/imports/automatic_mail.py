@@ -167,6 +167,18 @@ def is_automatic_mail(text: str, *, is_customers: bool) -> bool:
     )
 
 
+def has_automatic_sentence(text: str) -> bool:
+    """Whether a sentence of a text is one of a receipt, closure, merge or survey.
+
+    People write such sentences too, so this alone does not make a message automatic.
+    """
+    received = (pattern for pattern, _ in _RECEIPTS)
+    patterns = (_SURVEY, _CLOSURE, *received)
+    return bool(_MERGED.match(text)) or any(
+        pattern.search(part) for part in _SENTENCE_END.split(text) for pattern in patterns
+    )
+
+
 def _is_absence(text: str) -> bool:
     """Whether a text tells of an absence and its end, and asks and requests nothing."""
     return (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.imports.automatic_mail import is_automatic_mail
+from bot.imports.automatic_mail import has_automatic_sentence, is_automatic_mail
 from bot.imports.columns import heading_words, is_metadata_heading, normalize_heading
 from bot.imports.date_parsing import is_day_first, parse_date
 from bot.imports.mail_text import (
@@ -484,8 +484,17 @@ def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
         ticket.messages = [
             message
             for message, answer in zip(ticket.messages, following, strict=True)
-            if not _is_longer_answer(message, answer, name)
-            or not (_HOLDING.fullmatch(message[3]) or _without_number(message[3], name) in notices)
+            if not (_HOLDING.fullmatch(message[3]) and _is_longer_answer(message, answer, name))
+        ]
+        is_notice = [_without_number(message[3], name) in notices for message in ticket.messages]
+        has_answer = any(
+            message[2] not in ("user", None) and not is_one
+            for message, is_one in zip(ticket.messages, is_notice, strict=True)
+        )
+        ticket.messages = [
+            message
+            for message, is_one in zip(ticket.messages, is_notice, strict=True)
+            if not is_one or not (has_answer or has_automatic_sentence(message[3]))
         ]
 
 
