@@ -24,7 +24,7 @@ _FIRST_ROWS: Final = 64
 
 
 class MeaningIndex:
-    """Vectors of texts by id: a kilobyte a text. Implements `bot.ports.text_index.TextIndex`."""
+    """Implements `bot.ports.nearest_examples.TextIndex` by vectors, a kilobyte a text."""
 
     def __init__(self) -> None:
         self._positions: dict[int, int] = {}

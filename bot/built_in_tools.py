@@ -106,7 +106,7 @@ class AnswerTools:
         }
 
     def schemas(self, rounds: int) -> Sequence[Mapping[str, object]]:
-        """Tool schemas for the host; none after MAX_ROUNDS rounds."""
+        """Tool schemas for the host; none after MAX_TOOL_ROUNDS rounds."""
         if rounds >= MAX_TOOL_ROUNDS:
             return ()
         return [tool.schema(name) for name, tool in self._tools.items()]

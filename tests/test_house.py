@@ -16,6 +16,11 @@ ROOT = Path(__file__).parent.parent
 WINGS = ("attune", "adapters", "storage", "tuner", "bot")
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 40
+FOREIGN_CONSTANTS = {
+    *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "GUILD_MEMBER", "HUB_ID"),
+    *("FAILED_VALIDATION", "CANCELLATION_REQUESTED"),
+}
+"""Words of vendors and of the shell that docstrings name."""
 
 
 def files() -> list[Path]:
@@ -136,3 +141,42 @@ def test_docstrings_raise_and_list_what_exists() -> None:
     named = {name for some in (*raised, *listed) for name in re.findall(r"[A-Z]\w+", some)}
     assert len(named) > 50
     assert named - known == set()
+
+
+def test_docstrings_name_modules_and_constants_that_exist() -> None:
+    """`bot.dispatch` and MAX_ROWS in a docstring are there, also after a rename."""
+    nodes = [node for path in files() for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    texts = [
+        node.value.value
+        for node in nodes
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    paths = {
+        found[1]
+        for text in texts
+        for found in re.finditer(rf"`((?:{'|'.join(WINGS)})\.[\w.]+)`", text)
+    }
+    constants = {
+        word
+        for text in texts
+        for word in re.findall(r"(?<![\w/])_?[A-Z]+(?:_[A-Z]+)+(?![\w=])", text)
+    }
+    identifiers = {node.id for node in nodes if isinstance(node, ast.Name)}
+    identifiers |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    written = {node.value for node in nodes if isinstance(node, ast.Constant)}
+
+    assert len(paths) > 20
+    assert [path for path in sorted(paths) if not _exists(path)] == []
+    assert constants - identifiers - written - FOREIGN_CONSTANTS == set()
+
+
+def _exists(path: str) -> bool:
+    """Whether a dotted path is a package, a module, or a class or function in a module."""
+    parts = path.split(".")
+    for end in range(len(parts), 0, -1):
+        module = ROOT.joinpath(*parts[:end]).with_suffix(".py")
+        if module.exists():
+            return all(part in module.read_text("utf-8") for part in parts[end:])
+    return ROOT.joinpath(*parts).is_dir()

@@ -47,7 +47,7 @@ def _is_recent(timestamp: str) -> bool:
 
 
 async def _body(request: Request) -> bytes:
-    """Returns the body; reads at most MAX_BYTES, whatever the Content-Length header says."""
+    """Returns the body; reads at most MAX_BODY_BYTES, whatever the Content-Length header says."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > MAX_BODY_BYTES:
         raise RequestRefused(413)

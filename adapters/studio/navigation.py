@@ -22,7 +22,7 @@ _PAGES_WITH_COUNT = frozenset({"review", "jobs", "workspaces"})
 
 
 def draw_navigation(session: PageSession, here: str, channels: Sequence[ChannelId]) -> None:
-    """Draws the links; `attune.count` in studio.js fills in the numbers."""
+    """Draws the links; the function `count` of studio.js fills in the numbers."""
     name = html.escape(session.translate("studio.navigation"))
     inside = "".join(_pieces(session, here, channels))
     ui.html(f'<nav aria-label="{name}">{inside}</nav>', sanitize=False).classes("ways")

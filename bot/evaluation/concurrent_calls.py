@@ -47,8 +47,8 @@ async def run_calls(
 
     `claim` gets the number of calls that may start, and returns the calls to start and the ids of
     the runs that are still running; calls `of` any other run are cancelled. `claim` is called again
-    when `wake` is set, when a call ends, and every `LOOK_SECONDS`. An exception of a call is raised
-    after the other calls were cancelled.
+    when `wake` is set, when a call ends, and every `SECONDS_BETWEEN_CLAIMS`. An exception of a call
+    is raised after the other calls were cancelled.
     """
     tasks: dict[asyncio.Task[None], Call] = {}
     try:

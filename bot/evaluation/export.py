@@ -66,7 +66,7 @@ def _row(
     answer: EvaluationAnswer | None,
     words: Words,
 ) -> Mapping[str, object]:
-    """Returns a row; `missing` is a value of `why_missing`, `why` the error in words."""
+    """Returns a row; `missing` is a value of `missing_answer_reason`, `why` the error in words."""
     pair = prompt_and_reference(question.row, "")
     trouble = deserialize(answer.error) if answer else None
     scores = answer.scores if answer else {}

@@ -314,7 +314,7 @@ class EvaluationRunner:
     async def _postpone(self, call: Call, error: AttuneError) -> None:
         """Withdraws the call and pauses the host.
 
-        Stops the evaluation if the host has failed for longer than `GIVE_UP`.
+        Stops the evaluation if the host has failed for longer than `GIVE_UP_AFTER`.
         """
         evaluation, now = call.evaluation, self._clock.now()
         pauses = self._progress[evaluation.id].pauses

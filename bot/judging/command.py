@@ -238,6 +238,6 @@ def judged_answers(
 
 
 def _judge(assistant: Assistant) -> Contender:
-    """Returns the assistant's judge model as a contender, which `price_of` takes."""
+    """Returns the assistant's judge model as a contender, which `price_of_tokens` takes."""
     host, model = assistant.judge_host or assistant.chat_host, assistant.judge_model
     return Contender(ContenderKind.BASE, ModelName(model or ""), host, ModelName(model or ""))

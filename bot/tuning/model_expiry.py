@@ -151,7 +151,7 @@ class ExpiryCalendar:
                 await records.outbox.add_new(facts, at=self._clock.now())
 
     def _expiry_notices(self, answering: DeployedModel, end: str | None) -> Iterator[NewNotice]:
-        """Yields a notice for each channel, once for each threshold of `DAYS_BEFORE`."""
+        """Yields a notice for each channel, once for each of `NOTICE_DAYS_BEFORE_EXPIRY`."""
         day = _parse_day(end)
         if day is None:
             return

@@ -130,7 +130,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def context_length(model: PreTrainedModel) -> int:
-    """Returns how many tokens a conversation may have, at most LONGEST."""
+    """Returns how many tokens a conversation may have, at most `MAX_CONTEXT_LENGTH`."""
     positions = getattr(
         model.config.get_text_config(), "max_position_embeddings", MAX_CONTEXT_LENGTH
     )

@@ -92,7 +92,7 @@ def _number(requested: Mapping[str, object], name: str) -> float | None:
 class _Batch:
     """B examples: features [B, F] at the rows `indices` [F] of the weights, and their targets.
 
-    `right` and `rejected` [B] are reply numbers; NONE_OF_THESE for a reply that was never
+    `right` and `rejected` [B] are reply numbers; NO_REPLY_INDEX for a reply that was never
     taught.
     """
 

@@ -69,7 +69,7 @@ def text_of(content: object) -> str:
 
 
 def question_and_context(messages: Sequence[Mapping[str, object]]) -> tuple[str, str]:
-    """Returns the last user message, and the text of up to CONTEXT_MESSAGES messages before it."""
+    """Returns the last user message, and the texts before it, at most MAX_CONTEXT_MESSAGES."""
     last = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
     if last < 0:
         return "", ""
