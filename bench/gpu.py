@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trl import SFTConfig
 
-LONGEST = 430.0
+MAX_SECONDS = 430.0
 """Seconds after which no further step starts."""
 IS_TRIED = os.environ.get("GPU_SHAPES") == "tiny"
 ROWS, BATCH, SAID = 16 if IS_TRIED else 64, 8, 64
@@ -72,7 +72,7 @@ def main() -> None:
             base = Path(name) / shape.name
             _make_base(shape, base)
             for what, by, work in _steps(shape, base, Path(name)):
-                is_late = perf_counter() - started_at > LONGEST
+                is_late = perf_counter() - started_at > MAX_SECONDS
                 cells = "not begun: too late" if is_late else _cells(work)
                 write(f"| {shape.name} | {what} | {by} | {cells} |\n")
                 sys.stdout.flush()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.domain import ChannelId, Message, MessageId, Place, WorkspaceId
 
-_MOST = 200
+_MAX_SUMMARIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ConversationSummaries:
         others = [
             (at, other) for at, other in self._summaries if first not in other.hashes_of_messages
         ]
-        self._summaries = [*others, (place, summary)][-_MOST:]
+        self._summaries = [*others, (place, summary)][-_MAX_SUMMARIES:]
 
     def forget(self, workspace: WorkspaceId, channel: ChannelId | None = None) -> None:
         """Deletes the summaries of a channel, or of the whole workspace."""

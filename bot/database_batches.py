@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 _SECONDS = 0.02
 """Target duration of a batch, for which other writers wait."""
-_FEWEST, _MOST = 50, 1_000
+_MIN_ROWS, _MAX_ROWS = 50, 1_000
 _PAGE = 100
 
 BatchStep = Callable[[Records, int], Awaitable[int]]
@@ -30,8 +30,8 @@ class BatchSize:
     small batches take long, and each one costs a transaction.
     """
 
-    def __init__(self, *, fewest: int = _FEWEST, most: int | None = None) -> None:
-        self._fewest, self._most = fewest, most or _MOST
+    def __init__(self, *, fewest: int = _MIN_ROWS, most: int | None = None) -> None:
+        self._fewest, self._most = fewest, most or _MAX_ROWS
         self.rows = min(fewest * 2, self._most)
 
     @contextmanager
@@ -57,7 +57,7 @@ class BatchSize:
         self.rows = min(self._most, max(self._fewest, int(rows)))
 
 
-async def run_in_batches(step: BatchStep, store: Store, *, fewest: int = _FEWEST) -> int:
+async def run_in_batches(step: BatchStep, store: Store, *, fewest: int = _MIN_ROWS) -> int:
     """Runs the step until it changes no more rows; returns how many rows were changed in total.
 
     Each run is a transaction of its own. After a crash the earlier batches stay committed, so the

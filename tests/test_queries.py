@@ -234,7 +234,7 @@ async def sweep(scene: Scene) -> None:
 async def test_what_is_erased_goes_in_parts_of_a_bounded_size(
     scene: Scene, erase: Callable[[Scene], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_batches, "_MOST", PART)
+    monkeypatch.setattr(database_batches, "_MAX_ROWS", PART)
     await scene.learn(3)
     await fill(scene)
 

@@ -30,7 +30,7 @@ from adapters.discord.guild_cache import GuildCache
 from adapters.discord.interaction_responses import InteractionContext
 from adapters.discord.member_cache import MemberCache
 from adapters.discord.payload_parsing import (
-    COMPLETION,
+    APPLICATION_COMMAND_AUTOCOMPLETE,
     Bot,
     EventContext,
     PayloadWithContext,
@@ -330,7 +330,7 @@ class Discord:
 
     async def _handle_interaction(self, data: Json) -> None:
         """Handles an interaction; the response is deferred in time whatever else takes long."""
-        if int(data["type"]) == COMPLETION:
+        if int(data["type"]) == APPLICATION_COMMAND_AUTOCOMPLETE:
             await self._send_completions(data)
             return
         handle = interaction_handle_of(data)
@@ -589,7 +589,7 @@ def _user_of(data: Json) -> str | None:
 
 
 def _as_command(data: Json, bot: Bot, context: EventContext, clock: Clock) -> Event:
-    command = {**data, "type": payload_parsing.SLASH}
+    command = {**data, "type": payload_parsing.APPLICATION_COMMAND}
     return payload_parsing.read_event(
         PayloadWithContext(_INTERACTION, command, bot, context, clock.now())
     )

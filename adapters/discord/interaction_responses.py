@@ -19,7 +19,7 @@ from adapters.discord.api_port import (
     error_code,
 )
 from adapters.discord.embeds_and_modals import EPHEMERAL_FLAG, Payload
-from adapters.discord.payload_parsing import CLICK, Bot, InteractionHandle
+from adapters.discord.payload_parsing import MESSAGE_COMPONENT, Bot, InteractionHandle
 from bot.domain import EPHEMERAL_ID_PREFIX, MessageId
 from bot.errors import MessageGone, SurfaceError
 
@@ -118,7 +118,7 @@ class Interactions:
             if context.state is not ResponseState.NEW:
                 return
             assert context.interaction is not None
-            is_click = context.interaction.kind == CLICK
+            is_click = context.interaction.kind == MESSAGE_COMPONENT
             deferred = {} if context.interaction.has_public_response else {"flags": EPHEMERAL_FLAG}
             kind, data = (DEFERRED_UPDATE, None) if is_click else (DEFERRED, deferred)
             try:

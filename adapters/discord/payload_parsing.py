@@ -48,7 +48,8 @@ from bot.events import (
 
 Payload = Mapping[str, Any]
 
-SLASH, CLICK, COMPLETION, SUBMISSION = 2, 3, 4, 5
+# Types of interactions; https://discord.com/developers/docs/interactions/receiving-and-responding
+APPLICATION_COMMAND, MESSAGE_COMPONENT, APPLICATION_COMMAND_AUTOCOMPLETE = 2, 3, 4
 _SUBCOMMANDS = (1, 2)
 _MESSAGE_MENU = 3
 _EPHEMERAL_FLAG = 1 << 6
@@ -108,7 +109,7 @@ def interaction_handle_of(data: Payload) -> InteractionHandle:
         int(data["type"]),
         str(message["id"]) if message.get("id") else None,
         _is_ephemeral(message),
-        has_public_response=int(data["type"]) == SLASH
+        has_public_response=int(data["type"]) == APPLICATION_COMMAND
         and (data.get("data") or {}).get("name") == ASK_COMMAND
         and not is_user_install(data),
         is_user_install=is_user_install(data),

@@ -39,7 +39,7 @@ _NO_SYSTEM = re.compile(
 )
 _NO_TOOLS = re.compile(r"tool[ _-]choice|tool-call-parser|support.{0,20} tools", re.IGNORECASE)
 _ALTERNATE = re.compile(r"roles must alternate|alternat", re.IGNORECASE)
-_LONGEST = 8000
+_MAX_ERROR_LENGTH = 8000
 _RENAMED = {"max_tokens": "max_completion_tokens"}
 _NO_SYSTEM_KEY, _ALTERNATE_KEY = "messages:system", "messages:alternate"
 
@@ -194,6 +194,6 @@ def _join(*contents: object) -> object:
 def _response_text(refusal: openai.APIStatusError) -> str:
     """Returns the beginning of the response's text, whatever its format."""
     try:
-        return refusal.response.text[:_LONGEST]
+        return refusal.response.text[:_MAX_ERROR_LENGTH]
     except (RuntimeError, ValueError):
-        return str(refusal)[:_LONGEST]
+        return str(refusal)[:_MAX_ERROR_LENGTH]

@@ -17,7 +17,7 @@ from adapters.studio.safe_html import quoted_prop
 from bot.domain import ChannelId
 from bot.replies import Listing, ListingRow
 
-_MOST = 12
+_MAX_PLACES_SHOWN = 12
 _EXAMPLES = "6"
 _KEYS = """(e) => {
   const moves = { ArrowDown: 1, ArrowUp: -1 };
@@ -112,7 +112,7 @@ class CommandPalette:
             if needle in f"{place.title} {place.note} {place.kind}".casefold()
         ]
         matches.sort(key=lambda place: not place.title.casefold().lstrip("#/ ").startswith(needle))
-        shown = matches[: _MOST if needle else 2 * _MOST]
+        shown = matches[: _MAX_PLACES_SHOWN if needle else 2 * _MAX_PLACES_SHOWN]
         if needle:
             kind = self._session.translate("noun.example")
             for line in await self._rows_of("examples", search=text, limit=_EXAMPLES):

@@ -20,7 +20,7 @@ from bot.ports.store import Clock
 from bot.replies import Document, Field, Refused, Reply, Text
 from bot.replies import Form as FormReply
 
-_LONGEST = 20_000
+_MAX_TYPED_LENGTH = 20_000
 _MAX_EDITED_LENGTH = 1_000_000
 _MAX_USED_TOKENS, _MAX_FIELDS = 10_000, 500
 
@@ -59,7 +59,7 @@ class _Page:
         if not isinstance(reply, FormReply):
             return _text_page(_reply_text(reply), locale, status=410)
         hint = reply.note if invitation.action else self._app.translate("write.hint", locale)
-        longest = _MAX_EDITED_LENGTH if invitation.action else _LONGEST
+        longest = _MAX_EDITED_LENGTH if invitation.action else _MAX_TYPED_LENGTH
         return _form(reply, values or {}, locale, hint=hint, problem=problem, longest=longest)
 
     async def save(self, token: str, values: Values, locale: str) -> Response:
@@ -70,7 +70,7 @@ class _Page:
         form = await self._current_form(invitation, token, locale)
         if not isinstance(form, FormReply):
             return await self.show(token, locale)
-        longest = _MAX_EDITED_LENGTH if invitation.action else _LONGEST
+        longest = _MAX_EDITED_LENGTH if invitation.action else _MAX_TYPED_LENGTH
         if any(len(value) > longest for value in values.values()):
             problem = self._app.translate("form.too_long", locale, count=longest)
             return await self.show(token, locale, values, problem)

@@ -9,14 +9,14 @@ from functools import lru_cache
 
 # A word with the whitespace before it; each CJK character counts as a word.
 _WORD = re.compile(r"\s*(?:[⺀-鿿豈-﫿]|[^\W⺀-鿿豈-﫿]+|\W)")
-_MOST = 2000
+_MAX_WORDS = 2000
 """Words up to which texts are compared; in longer ones no difference is marked."""
 
 
 def split_by_difference(text: str, reference: str) -> list[tuple[str, bool]]:
     """Returns the text in pieces, each with whether it differs from the reference."""
     (pieces, words), (_, reference_words) = _words(text), _words(reference)
-    if not reference_words or max(len(words), len(reference_words)) > _MOST:
+    if not reference_words or max(len(words), len(reference_words)) > _MAX_WORDS:
         return [(text, False)] if text else []
     merged: list[tuple[str, bool]] = []
     for piece, is_shared in zip(pieces, _shared(words, reference_words), strict=True):

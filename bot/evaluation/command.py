@@ -27,7 +27,7 @@ from bot.significance import MIN_QUESTIONS
 
 handlers = Handlers()
 
-_MOST = 5000
+_MAX_QUESTIONS = 5000
 
 
 @handlers.command(
@@ -35,7 +35,7 @@ _MOST = 5000
     Role.TRAINER,
     Option("model", OptionKind.MODEL),
     Option("against", OptionKind.MODEL),
-    Option.integer("questions", 1, _MOST),
+    Option.integer("questions", 1, _MAX_QUESTIONS),
 )
 async def estimate_evaluation(request: Request, deps: Dependencies) -> Reply:
     """Returns a card with the questions, models and price; nothing is sent to a model."""

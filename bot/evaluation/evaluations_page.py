@@ -35,7 +35,7 @@ handlers = Handlers()
 
 QUESTIONS_PER_PAGE = 20
 _RUNS = 50
-_LONGEST = 1000
+_MAX_TEXT_LENGTH = 1000
 """Characters of a text in the table; the card of a question has longer texts."""
 _KINDS = (ContenderKind.NEW, ContenderKind.IN_USE, ContenderKind.BASE, ContenderKind.EXAMPLES)
 
@@ -194,10 +194,10 @@ def _row(
     text, taught = planning.question_and_reference(question.row, words)
     return ListingRow(
         id=str(question.number),
-        text=text[:_LONGEST],
+        text=text[:_MAX_TEXT_LENGTH],
         note=mark,
         facts=(
-            Fact(words("evaluation.taught"), taught[:_LONGEST], "taught"),
+            Fact(words("evaluation.taught"), taught[:_MAX_TEXT_LENGTH], "taught"),
             *(fact for answer in answers for fact in _cell(answer, words)),
         ),
         buttons=must_answer_tag.wrong_answer_buttons(question.example, words),
@@ -205,7 +205,7 @@ def _row(
 
 
 def _cell(answer: EvaluationAnswer, words: Words) -> Iterator[Fact]:
-    yield Fact("", answer.text[:_LONGEST], f"answer.{answer.contender}")
+    yield Fact("", answer.text[:_MAX_TEXT_LENGTH], f"answer.{answer.contender}")
     score = answer.scores.get("score")
     if isinstance(score, int | float):
         yield Fact("", f"{score:.2f}", f"score.{answer.contender}")

@@ -11,7 +11,7 @@ from bot.domain import Example, ExampleId, Row
 from bot.language_detection import detect_language
 from bot.rows import content_text
 
-_LONGEST = 400
+_MAX_END_LENGTH = 400
 _NO_LETTERS = re.compile(r"[\W_]+")
 
 
@@ -65,7 +65,11 @@ def _prompt_and_answer(row: Row) -> tuple[str, str]:
 
 def _cut(text: str) -> str:
     """Returns a long text's beginning and end, so that texts with different ends still differ."""
-    return text if len(text) <= 2 * _LONGEST else text[:_LONGEST] + text[-_LONGEST:]
+    return (
+        text
+        if len(text) <= 2 * _MAX_END_LENGTH
+        else text[:_MAX_END_LENGTH] + text[-_MAX_END_LENGTH:]
+    )
 
 
 def normalize_text(text: str) -> str:

@@ -22,7 +22,7 @@ _TONES = {
     ExampleState.WITHDRAWN: Tone.PLAIN,
 }
 
-_LONGEST = 70
+_MAX_TEXT_LENGTH = 70
 
 
 def refuse_outdated_click(request: Request, example: Example) -> Refused:
@@ -91,7 +91,7 @@ def example_list_row(example: Example, words: Words, *, may_decide: bool) -> Lis
     """Renders an example as a row of a list; with buttons if the user `may_decide`."""
     texts = readable_texts(example.row)
     last_texts = list(texts.values())[-2:] or [words("example.no_text")]
-    text = " → ".join(one_line(part, _LONGEST) for part in last_texts)
+    text = " → ".join(one_line(part, _MAX_TEXT_LENGTH) for part in last_texts)
     notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
     if example.held_out:
         notes.append(words("example.held_out"))

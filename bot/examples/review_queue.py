@@ -34,7 +34,7 @@ from bot.words import Words
 handlers = Handlers()
 
 _MAX_NAMED = 8
-_MOST, _LONGEST = 3, 40
+_MAX_QUOTED, _MAX_QUOTE_LENGTH = 3, 40
 """Limits of quoted private texts of one kind, and of the characters of each."""
 
 
@@ -156,7 +156,7 @@ async def synthetic_lines(example: Example, records: Records, words: Words) -> t
     if not example.synthetic.replaces_source:
         return (words("synthetic.wording_of", model=model, id=source),)
     replaced = await records.examples.get(example.workspace, source)
-    answer = one_line(last_text_of_part(readable_texts(replaced.row), "answer"), _LONGEST)
+    answer = one_line(last_text_of_part(readable_texts(replaced.row), "answer"), _MAX_QUOTE_LENGTH)
     return (words("synthetic.label_of", model=model, id=source, answer=answer),)
 
 
@@ -166,12 +166,12 @@ def private_text_warnings(example: Example, words: Words) -> tuple[str, ...]:
         return ()
     texts_by_kind: dict[PrivateText, list[str]] = {}
     for kind, text in private_texts_in_row(example.row or {}):
-        texts_by_kind.setdefault(kind, []).append(one_line(text, _LONGEST))
+        texts_by_kind.setdefault(kind, []).append(one_line(text, _MAX_QUOTE_LENGTH))
     return tuple(
         words(
             "review.warning",
             what=words(f"finding.{_kind_name(kind)}"),
-            texts=", ".join(texts[:_MOST]),
+            texts=", ".join(texts[:_MAX_QUOTED]),
         )
         for kind, texts in texts_by_kind.items()
     )

@@ -144,7 +144,7 @@ _CALL: Final = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _CALL_LINES: Final = 3
-_LONGEST: Final = 1200
+_MAX_LENGTH: Final = 1200
 """Most characters of a confirmation or survey."""
 
 
@@ -154,7 +154,7 @@ def is_automatic_mail(text: str, *, is_customers: bool) -> bool:
         return True
     if _RATED.match(text) or (_is_absence(text)):
         return True
-    if is_customers or len(text) > _LONGEST or _ANSWER.match(text):
+    if is_customers or len(text) > _MAX_LENGTH or _ANSWER.match(text):
         return False
     return (
         bool(_MERGED.match(text))

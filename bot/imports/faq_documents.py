@@ -17,7 +17,7 @@ from bot.imports.html_reader import HtmlReader
 
 Cells = list[str]
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_LONGEST: Final = 64 << 20
+_MAX_BYTES: Final = 64 << 20
 """Most bytes of a document without its pictures."""
 _QUESTION_LABELS: Final = frozenset((*COLUMN_SYNONYMS["question"], "q", "f", "p", "d", "faq"))
 _ANSWER_LABELS: Final = frozenset((*COLUMN_SYNONYMS["answer"], "a", "r"))
@@ -29,7 +29,7 @@ _ASKS: Final = re.compile(r".*[?？؟]\W{0,5}", re.DOTALL)
 _DIVIDER: Final = re.compile(r"\|?[ \t]{0,9}:?-{2,}+:?[ \t|:-]*+")
 _HEADING: Final = re.compile(r"#{1,6} ")
 BROKEN_DOCUMENT: Final = (*BROKEN_FILE, LookupError, ValueError, ElementTree.ParseError)
-_FEWEST: Final = 2
+_MIN_QUESTIONS: Final = 2
 """Least number of questions of a text that is read as a list of questions."""
 
 
@@ -51,7 +51,7 @@ def read_document(file: IO[bytes], encoding: str) -> Iterator[tuple[int, Cells]]
         yield from ((table.line + number, row) for number, row in enumerate(table.rows))
         return
     pairs = _labelled(blocks) or _below_headings(blocks) or _asked_in_paragraphs(blocks)
-    if len(pairs) >= _FEWEST:
+    if len(pairs) >= _MIN_QUESTIONS:
         yield 0, ["question", "answer"]
         yield from pairs
 
@@ -61,7 +61,7 @@ def _blocks(file: IO[bytes], encoding: str) -> list[Block]:
     if file.read(2) == b"PK":
         return _docx_blocks(file)
     file.seek(0)
-    text = file.read(_LONGEST).decode(encoding, "replace").removeprefix("\ufeff")
+    text = file.read(_MAX_BYTES).decode(encoding, "replace").removeprefix("\ufeff")
     if text.lstrip()[:1] == "<":
         reader = _HtmlBlocks()
         reader.read(text)
@@ -243,7 +243,7 @@ class _HtmlBlocks(HtmlReader):
 
 def _docx_blocks(file: IO[bytes]) -> list[Block]:
     with zipfile.ZipFile(file) as archive, archive.open("word/document.xml") as packed:
-        document = packed.read(_LONGEST)
+        document = packed.read(_MAX_BYTES)
     if b"<!DOCTYPE" in document:
         raise ElementTree.ParseError
     # A document type is refused, as its entities could expand without limit.

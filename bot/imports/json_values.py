@@ -9,7 +9,7 @@ from bot.imports.nested_records import rows_by_column, without_viewer
 from bot.rows.json_lines import MAX_LINE_MEBIBYTES, decode_value, recode_as_utf8, skip_blanks
 from bot.rows.problems import Problem, RowRefused
 
-_LONGEST = MAX_LINE_MEBIBYTES << 20
+_MAX_ROW_LENGTH = MAX_LINE_MEBIBYTES << 20
 # Keys of lists that belong to a row itself.
 _LISTS_OF_A_ROW: Final = frozenset(
     (
@@ -79,7 +79,7 @@ class _Stream:
             # A number may continue in the next block.
             if end == len(self._text) and self._read_enough():
                 continue
-            if end - self._position > _LONGEST:
+            if end - self._position > _MAX_ROW_LENGTH:
                 raise RowRefused("line_too_long", limit=MAX_LINE_MEBIBYTES)
             self._position = end
             return value
@@ -91,7 +91,7 @@ class _Stream:
     def _read_enough(self) -> bool:
         """Reads blocks until the unparsed text has doubled; returns whether the text has grown."""
         length = len(self._text) - self._position
-        if length > _LONGEST:
+        if length > _MAX_ROW_LENGTH:
             raise RowRefused("line_too_long", limit=MAX_LINE_MEBIBYTES)
         has_more = self._read_block()
         # Doubles the text each time, so that a long value is parsed only a few times.

@@ -11,7 +11,7 @@ _RULE = (
     "You compare two answers to one question. Judge what they say, not their order or length. "
     "Answer with one word: A, B, or TIE where neither is better."
 )
-_LONGEST = 8000
+_MAX_TEXT_LENGTH = 8000
 """Characters of each text that the judge's prompt contains."""
 
 
@@ -37,7 +37,11 @@ def judge_prompt(
         "Answer B": second.text,
     }
     # Masked as one row, so that an address has the same mask in all four texts.
-    row = {"messages": [{"role": "user", "content": text[:_LONGEST]} for text in texts.values()]}
+    row = {
+        "messages": [
+            {"role": "user", "content": text[:_MAX_TEXT_LENGTH]} for text in texts.values()
+        ]
+    }
     masked = mask_row(row)["messages"]
     messages = masked if isinstance(masked, list) else []
     parts = [

@@ -18,7 +18,7 @@ from bot.tuning import notices
 
 handlers = Handlers()
 
-_SHOWN, _LONGEST = 50, 120
+_MAX_SHOWN, _MAX_TEXT_LENGTH = 50, 120
 _TONES = {"added": Tone.GOOD, "removed": Tone.BAD, "changed": Tone.BUSY}
 
 RevisionsByExample = Mapping[ExampleId, int]
@@ -89,7 +89,7 @@ async def _listing(request: Request, older: Job, newer: Job | None, records: Rec
         after = await records.snapshots.revisions(request.workspace_id, newer.snapshot)
     changes, words = DataChanges.between(before, after), request.words
     kinds = {"added": changes.added, "removed": changes.removed, "changed": changes.changed}
-    numbers = [(kind, number) for kind, ids in kinds.items() for number in ids][:_SHOWN]
+    numbers = [(kind, number) for kind, ids in kinds.items() for number in ids][:_MAX_SHOWN]
     lines = [await _line(request, kind, number, records) for kind, number in numbers]
     counts = {kind: len(ids) for kind, ids in kinds.items()}
     until = words("data.now") if newer is None else words("data.training", id=newer.id)
@@ -121,6 +121,7 @@ async def _line(request: Request, kind: str, number: ExampleId, records: Records
             text = words("data.elsewhere")
         else:
             text = " → ".join(
-                one_line(text_part, _LONGEST) for text_part in last_question_and_answer(example.row)
+                one_line(text_part, _MAX_TEXT_LENGTH)
+                for text_part in last_question_and_answer(example.row)
             )
     return ListingRow(str(number), text, words(f"data.{kind}"), tone=_TONES[kind])

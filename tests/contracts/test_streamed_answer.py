@@ -17,7 +17,7 @@ from adapters.discord.api_port import Access as DiscordAccess
 from adapters.discord.gateway import HttpApi as DiscordApi
 from adapters.discord.interaction_responses import InteractionContext, Interactions
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
-from adapters.discord.payload_parsing import SLASH, InteractionHandle
+from adapters.discord.payload_parsing import APPLICATION_COMMAND, InteractionHandle
 from adapters.discord.payload_parsing import Bot as DiscordBot
 from adapters.slack import message_writer
 from adapters.slack import rate_limits as slack_rate_limits
@@ -172,7 +172,9 @@ class OnDiscord:
             yield ChannelWriter(api, self.channel, key, None)
             return
         now = asyncio.get_running_loop().time
-        handle = InteractionHandle(self.asked.id, self.asked.token, SLASH, has_public_response=True)
+        handle = InteractionHandle(
+            self.asked.id, self.asked.token, APPLICATION_COMMAND, has_public_response=True
+        )
         yield InteractionWriter(
             api,
             self.channel,

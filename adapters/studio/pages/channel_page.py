@@ -28,7 +28,7 @@ from bot.domain import LOCAL, Attachment, ChannelId
 from bot.replies import Button, Card, Form, Listing, ListingRow, Refused
 
 _WAITING = 8
-_LONGEST = 200
+_MAX_PARAMETER_LENGTH = 200
 """Characters of the address parameter `say`, which prefills the composer."""
 _JUDGEMENTS = ("approve", "edit", "reject")
 
@@ -45,9 +45,9 @@ async def room_page(studio: Studio, request: Request, channel: str) -> None:
             page.draw_top(title)
         page.draw(frame.foot)
     await page.open()
-    if prefill := request.query_params.get("say", "")[:_LONGEST]:
+    if prefill := request.query_params.get("say", "")[:_MAX_PARAMETER_LENGTH]:
         page.write(f"{prefill} ")
-    if (thread := request.query_params.get("thread", "")[:_LONGEST]).isdecimal():
+    if (thread := request.query_params.get("thread", "")[:_MAX_PARAMETER_LENGTH]).isdecimal():
         await page.open_thread(int(thread))
 
 

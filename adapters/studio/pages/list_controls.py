@@ -15,7 +15,7 @@ from adapters.studio.safe_html import quoted_prop
 from bot.replies import ListingRow
 
 SEARCH, SORT = "search", "sort"
-_LONGEST = 200
+_MAX_PARAMETER_LENGTH = 200
 _DIGITS = re.compile(r"(\d{1,300})")
 
 Changed = Callable[[], Awaitable[None]]
@@ -33,7 +33,9 @@ class ListAddress:
     ) -> None:
         self._path = path or request.url.path
         self._number = ""
-        requested = {name: request.query_params.get(name, "")[:_LONGEST] for name in known}
+        requested = {
+            name: request.query_params.get(name, "")[:_MAX_PARAMETER_LENGTH] for name in known
+        }
         self.values = {
             name: text
             for name, text in requested.items()
