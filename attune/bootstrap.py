@@ -219,7 +219,7 @@ def build_app(
     )
 
 
-async def new_text_index() -> TextIndex:
+async def create_text_index() -> TextIndex:
     """Returns an empty index; its libraries are imported in a worker thread when first needed."""
     module = await asyncio.to_thread(import_module, "adapters.meaning_index")
     index: TextIndex = module.MeaningIndex()
@@ -230,7 +230,7 @@ def _example_index(store: Store, clock: Clock, group: asyncio.TaskGroup) -> Exam
     return ExampleIndex(
         store=store,
         clock=clock,
-        new_index=new_text_index,
+        create_index=create_text_index,
         start_task=lambda work: group.create_task(work, name="example index"),
     )
 

@@ -16,7 +16,7 @@ from openai import AsyncOpenAI
 
 from adapters.openai.hosts_file import ConfiguredHosts, default_host
 from adapters.signed_links import SignedLinks
-from attune.bootstrap import Surfaces, new_text_index
+from attune.bootstrap import Surfaces, create_text_index
 from attune.clock import SystemClock
 from bench.figures import Figure, interleaved_results
 from bench.processes import running
@@ -139,7 +139,7 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
             nearest_examples=ExampleIndex(
                 store=database,
                 clock=SystemClock(),
-                new_index=new_text_index,
+                create_index=create_text_index,
                 start_task=group.create_task,
             ),
             admins=frozenset(),

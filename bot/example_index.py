@@ -20,7 +20,7 @@ from bot.domain import (
     Place,
     WorkspaceId,
 )
-from bot.ports.nearest_examples import NewTextIndex, TextIndex
+from bot.ports.nearest_examples import TextIndex, TextIndexFactory
 from bot.ports.store import Clock, Records, Store
 from bot.prompts import last_exchange
 from bot.rows import Method
@@ -67,12 +67,12 @@ class ExampleIndex:
         *,
         store: Store,
         clock: Clock,
-        new_index: NewTextIndex,
+        create_index: TextIndexFactory,
         start_task: Callable[[Coroutine[None, None, None]], object],
     ) -> None:
         self._store = store
         self._clock = clock
-        self._new_index = new_index
+        self._create_index = create_index
         self._start_task = start_task
         self._indexes: OrderedDict[_Key, _AssistantIndex] = OrderedDict()
         self._creation = asyncio.Lock()
@@ -85,7 +85,7 @@ class ExampleIndex:
         question: str,
         *,
         count: int,
-        is_asked: bool = True,
+        for_evaluation: bool = False,
         min_similarity: float = -1.0,
     ) -> Sequence[Example]:
         if count <= 0:
@@ -93,7 +93,7 @@ class ExampleIndex:
         workspace, limit = place.workspace, count * _CANDIDATES
         ranked = await self.rank(records, workspace, assistant.id, question, limit=limit)
         near = [example for example, similarity in ranked if similarity >= min_similarity]
-        usable = await _usable(records, place, assistant, near, is_asked=is_asked)
+        usable = await _usable(records, place, assistant, near, for_evaluation=for_evaluation)
         if len(usable) >= count or len(near) < limit:
             return usable[:count]
         # The nearest are proposed, withdrawn, or of another channel.
@@ -104,7 +104,7 @@ class ExampleIndex:
         usable = []
         for start in range(0, len(near), _PAGE):
             page = near[start : start + _PAGE]
-            usable += await _usable(records, place, assistant, page, is_asked=is_asked)
+            usable += await _usable(records, place, assistant, page, for_evaluation=for_evaluation)
             if len(usable) >= count:
                 break
         return usable[:count]
@@ -137,7 +137,7 @@ class ExampleIndex:
         return [(ExampleId(number), similarity) for number, similarity in ranked]
 
     async def warm_up(self) -> None:
-        index = await self._new_index()
+        index = await self._create_index()
         await index.rank("How much is it?", limit=1)
 
     async def _refresh(
@@ -148,7 +148,7 @@ class ExampleIndex:
         async with self._creation:
             index = self._indexes.get(key)
             if index is None:
-                index = _AssistantIndex(await self._new_index(), asyncio.Lock())
+                index = _AssistantIndex(await self._create_index(), asyncio.Lock())
                 self._indexes[key] = index
         self._indexes.move_to_end(key)
         async with index.lock:
@@ -223,7 +223,7 @@ async def _usable(
     assistant: Assistant,
     ids: Sequence[ExampleId],
     *,
-    is_asked: bool,
+    for_evaluation: bool,
 ) -> list[Example]:
     """Returns those of the examples that may be sent with a question, in the order of the ids."""
     usable: dict[ExampleId, Example] = {}
@@ -232,10 +232,10 @@ async def _usable(
         assistant.id,
         Method.SUPERVISED,
         shown_in=place.channel,
-        filters=ExampleFilter(held_out=None if is_asked else False),
+        filters=ExampleFilter(held_out=False if for_evaluation else None),
         among=ids,
     ):
         is_test = MUST_ANSWER_TAG in example.tags or example.synthetic is not None
-        if last_exchange(example) is not None and (is_asked or not is_test):
+        if last_exchange(example) is not None and not (for_evaluation and is_test):
             usable[example.id] = example
     return [usable[i] for i in ids if i in usable]

@@ -30,7 +30,7 @@ from adapters.console.typed_commands import CONSOLE_OWNER, ConsoleSession
 from adapters.local_room import render_message
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.openai.timeouts import Timeouts
-from attune.bootstrap import App, build_app, new_text_index
+from attune.bootstrap import App, build_app, create_text_index
 from attune.settings import Settings
 from bot.command_catalogue import CATALOGUE
 from bot.domain import (
@@ -219,7 +219,7 @@ class Scene:
         self._example_index = ExampleIndex(
             store=self.store,
             clock=self.clock,
-            new_index=new_text_index,
+            create_index=create_text_index,
             start_task=self.tasks.create_task,
         )
         self._watch = self.app.room.watch()

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from adapters.meaning_index import MeaningIndex
 from bot.domain import (
     LOCAL,
     ChannelId,
@@ -25,6 +26,7 @@ from bot.prompts import last_exchange
 from bot.replies import Listing
 from bot.rows import Method
 from tests.scene import Scene
+from tuner.local.nearest_rows import NearestRows
 
 PLACE = Place(LOCAL, ChannelId("general"))
 SETS = Path(__file__).parent.parent / "bench" / "learning_sets"
@@ -177,3 +179,20 @@ async def test_a_reviewer_sees_examples_that_mean_the_same(scene: Scene) -> None
 
     assert isinstance(listing, Listing)
     assert [line.text for line in listing.lines] == ["How much is bread?"]
+
+
+async def test_a_model_trains_behind_the_rows_that_the_bot_would_send() -> None:
+    """The tuner and the bot know nothing of one another, so each has the likeness of its own."""
+    taught, _ = learning_set("tramshed")
+    rows = [question_answer_row(*pair) for pair in taught]
+    index = MeaningIndex()
+    await index.put({number: question for number, (question, _) in enumerate(taught)})
+
+    for number, (row, (question, _)) in enumerate(zip(rows, taught, strict=True)):
+        ranked = [other for other, _ in await index.rank(question, limit=4) if other != number]
+        lead = NearestRows(rows).lead(row, row)
+
+        messages = (lead or {}).get("messages")
+        assert isinstance(messages, list)
+        texts = [message["content"] for message in messages[:-2:2]]
+        assert texts == [taught[other][0] for other in reversed(ranked[:3])]

@@ -282,7 +282,7 @@ class EvaluationRunner:
                 assistant,
                 messages[-1]["content"],
                 count=call.called_contender.shots,
-                is_asked=False,
+                for_evaluation=True,
             )
         first = 1 if messages[0]["role"] in ("system", "developer") else 0
         return [*messages[:first], *example_messages(nearest), *messages[first:]]

@@ -20,15 +20,15 @@ class NearestExamples(Protocol):
         question: str,
         *,
         count: int,
-        is_asked: bool = True,
+        for_evaluation: bool = False,
         min_similarity: float = -1.0,
     ) -> Sequence[Example]:
         """Returns up to `count` examples that may be sent with a question, the nearest first.
 
         Examples from a private, shared, direct or restricted channel are found only in that
-        channel, unless an admin allows more. Without `is_asked` the examples that evaluations use
-        are left out: held-out and must-answer ones, and synthetic wordings. `min_similarity` is
-        a cosine.
+        channel, unless an admin allows more. With `for_evaluation` the examples that evaluations
+        ask are left out: held-out and must-answer ones, and synthetic wordings. `min_similarity`
+        is a cosine.
         """
         ...
 
@@ -71,4 +71,4 @@ class TextIndex(Protocol):
         ...
 
 
-NewTextIndex = Callable[[], Awaitable[TextIndex]]
+TextIndexFactory = Callable[[], Awaitable[TextIndex]]

@@ -36,7 +36,7 @@ class Vocabulary:
         return term in self._counts
 
     def weight(self, term: str) -> float:
-        """Returns the inverse document frequency, 0 to 1, reduced to STOP_WORD_WEIGHT for stop words.
+        """Returns the inverse document frequency, 0 to 1; at most STOP_WORD_WEIGHT for stop words.
 
         Sparck Jones, "A statistical interpretation of term specificity", 1972.
         """
