@@ -31,23 +31,10 @@ _SPELLED_EMAIL = re.compile(
 _EMAIL_WORD = re.compile(r"mail|reach|write|contact|schreib|correo|escr|écri|scriv", re.IGNORECASE)
 _BESIDE_EMAIL = 30
 _NO_LOCAL_PARTS = frozenset(
-    [
-        "me",
-        "us",
-        "him",
-        "her",
-        "them",
-        "you",
-        "it",
-        "am",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "look",
-        "found",
-    ]
+    (
+        *("me", "us", "him", "her", "them", "you", "it"),
+        *("am", "is", "are", "was", "were", "be", "look", "found"),
+    )
 )
 # Accounts of services, as in git@github.com:acme/shop.git.
 _URL_USER = re.compile(r"://[^\s/@]*\Z")
@@ -105,9 +92,8 @@ def find_addresses(text: str) -> Iterator[Finding]:
                 yield Finding(PrivateText.ADDRESS, *match.span())
     for match in _HOST.finditer(text):
         # Files: index.html.local, and /etc/rc.local but not //db.local.
-        is_path = (
-            text[: match.start()].endswith("/") and text[match.start() - 2 : match.start()] != "//"
-        )
+        start = match.start()
+        is_path = text.endswith("/", 0, start) and not text.endswith("//", 0, start)
         if is_path or match[0].split(".")[-2] in _FILE_NAMES:
             continue
         yield Finding(PrivateText.ADDRESS, *match.span())
