@@ -145,14 +145,14 @@ _CALL: Final = re.compile(
 )
 _CALL_LINES: Final = 3
 _MAX_LENGTH: Final = 1200
-"""Most characters of a confirmation or survey."""
+"""Maximum number of characters of a receipt, closure or survey."""
 
 
 def is_automatic_mail(text: str, *, is_customers: bool) -> bool:
     """Whether a plain text of a customer, or else of the help desk, was sent automatically."""
     if len(_CALL.findall(text)) >= _CALL_LINES or _is_bounce(text):
         return True
-    if _RATED.match(text) or (_is_absence(text)):
+    if _RATED.match(text) or _is_absence(text):
         return True
     if is_customers or len(text) > _MAX_LENGTH or _ANSWER.match(text):
         return False

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -479,33 +479,45 @@ def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
         tickets, lambda ticket, text: strip_recurring_ending(text, ticket.names, endings)
     )
     notices = _numbered_notices(tickets)
-    for name, ticket in tickets.items():
-        following = [*ticket.messages[1:], None]
-        ticket.messages = [
-            message
-            for message, answer in zip(ticket.messages, following, strict=True)
-            if not (_HOLDING.fullmatch(message[3]) and _is_longer_answer(message, answer, name))
-        ]
-        is_notice = [_without_number(message[3], name) in notices for message in ticket.messages]
-        has_answer = any(
-            message[2] not in ("user", None) and not is_one
-            for message, is_one in zip(ticket.messages, is_notice, strict=True)
-        )
-        ticket.messages = [
-            message
-            for message, is_one in zip(ticket.messages, is_notice, strict=True)
-            if not is_one or not (has_answer or has_automatic_sentence(message[3]))
-        ]
+    for number, ticket in tickets.items():
+        ticket.messages = _without_holding_lines(ticket.messages)
+        ticket.messages = _without_notices(ticket.messages, number, notices)
 
 
-def _is_longer_answer(message: Message, following: Message | None, number: str) -> bool:
-    """Whether a message of an agent is followed by a longer one of an agent."""
+def _without_holding_lines(messages: Sequence[Message]) -> list[Message]:
+    """Leaves out messages like “one moment” before a longer message of the same agent."""
+    following = [*messages[1:], None]
+    return [
+        message
+        for message, answer in zip(messages, following, strict=True)
+        if not (_HOLDING.fullmatch(message[3]) and _has_longer_answer(message, answer))
+    ]
+
+
+def _has_longer_answer(message: Message, following: Message | None) -> bool:
+    """Whether a message of an agent is followed by a longer one of the same agent."""
     return (
         following is not None
         and message[1:3] == following[1:3]
         and message[2] not in ("user", None)
-        and len(following[3]) > len(_without_number(message[3], number))
+        and len(following[3]) > len(message[3])
     )
+
+
+def _without_notices(
+    messages: Sequence[Message], number: str, notices: Collection[str]
+) -> list[Message]:
+    """Leaves out notices with the ticket's number where an agent answers, or a program wrote."""
+    has_answer = any(
+        side not in ("user", None) and _without_number(text, number) not in notices
+        for _, _, side, text in messages
+    )
+    return [
+        message
+        for message in messages
+        if _without_number(message[3], number) not in notices
+        or not (has_answer or has_automatic_sentence(message[3]))
+    ]
 
 
 def _replace_texts(tickets: Mapping[str, Ticket], replaced: Callable[[Ticket, str], str]) -> None:
