@@ -43,24 +43,24 @@ def may_contain_private_text(text: str) -> bool:
         return True
     text = _narrowed(text)
     digits = len(_DIGIT.findall(text))
-    folded = text.casefold()
     if digits == 0:
         has_sign = not SIGNS.isdisjoint(text)
-        return _has_long_word(text, _MIN_TOKEN_LENGTH) or (has_sign and _names_a_secret(folded))
+        return _has_long_word(text, _MIN_TOKEN_LENGTH) or (has_sign and _names_a_secret(text))
     is_paired = "::" in text or text.count(":") + text.count("-") >= _MIN_SIGNS
     if digits >= _MIN_DIGITS or is_paired or _DOTTED.search(text):
         return True
     if _has_long_word(text, _MIN_KEY_LENGTH):
         return True
-    has_pan = digits >= _DIGITS_OF_PAN and "pan" in folded
-    return has_pan or _names_a_secret(folded)
+    has_pan = digits >= _DIGITS_OF_PAN and "pan" in text.casefold()
+    return has_pan or _names_a_secret(text)
 
 
 def _has_long_word(text: str, length: int) -> bool:
-    return any(len(word) >= length for word in text.split())
+    return max(map(len, text.split()), default=0) >= length
 
 
-def _names_a_secret(folded: str) -> bool:
+def _names_a_secret(text: str) -> bool:
+    folded = text.casefold()
     return any(word in folded for word in SECRET_NAMES)
 
 
