@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from bot.rows.problems import RowRefused, json_type_name, quote_value
@@ -66,25 +66,16 @@ def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list
         raise RowRefused(
             "call_unanswered", message=len(messages), id=quote_value(calls.first_open_id)
         )
-    _check_tools(holder, is_marked=is_marked)
-    _check_called_functions(holder, messages)
+    defined = _check_tools(holder, is_marked=is_marked)
+    _check_called_functions(messages, defined)
     return messages
 
 
-def _check_called_functions(
-    holder: Mapping[str, object], messages: list[dict[str, object]]
-) -> None:
+def _check_called_functions(messages: list[dict[str, object]], defined: Collection[str]) -> None:
     """Raises RowRefused for a call of a function that the row's tools do not define.
 
     A row without tools may have calls.
     """
-    defined = {
-        str(function.get("name"))
-        for field in ("tools", "functions")
-        if isinstance(tools := holder.get(field), list)
-        for tool in tools
-        if isinstance(function := tool if field == "functions" else _function_in(tool), dict)
-    }
     if not defined:
         return
     for number, message in enumerate(messages, 1):
@@ -321,19 +312,23 @@ def _check_answer(call_id: object, role: str, calls: OpenCalls) -> None:
     calls.resolve_tool_call(call_id)
 
 
-def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
+def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> set[str]:
+    """Returns the names of the functions that the row's tools define. Raises RowRefused."""
     parallel = holder.get("parallel_tool_calls")
     if parallel is not None and not isinstance(parallel, bool):
         raise RowRefused("parallel_not_boolean", kind=json_type_name(parallel))
+    defined: set[str] = set()
     for field in ("tools", "functions"):
         tools = holder.get(field)
         if tools is not None:
             if is_marked:
                 _check_tool_tokens(tools, field)
-            _check_definitions(tools, field)
+            defined |= _check_definitions(tools, field)
+    return defined
 
 
-def _check_definitions(tools: object, field: str) -> None:
+def _check_definitions(tools: object, field: str) -> set[str]:
+    """Returns the names of the functions. Raises RowRefused."""
     if not isinstance(tools, list):
         raise RowRefused("tools_not_list", field=field, kind=json_type_name(tools))
     names: set[str] = set()
@@ -348,6 +343,7 @@ def _check_definitions(tools: object, field: str) -> None:
             raise RowRefused("tool_twice", field=field, tool=number, name=quote_value(name))
         names.add(name)
         _check_parameters(function.get("parameters"), field, number)
+    return names
 
 
 def _check_parameters(parameters: object, field: str, number: int) -> None:
