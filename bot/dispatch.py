@@ -57,7 +57,7 @@ from bot.reply_sender import ReplySender
 from bot.request import Request
 from bot.running_answers import RunningAnswers
 from bot.single_flight import SingleFlight
-from bot.startup_warmup import warm_up_database
+from bot.startup_warmup import warm_up_service
 from bot.words import Words, language_of
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class Dispatch:
     async def warm_up(self) -> None:
         """Loads ahead of time what the first question needs; stores nothing."""
         deps = self._deps
-        await warm_up_database(
+        await warm_up_service(
             store=deps.store,
             hosts=deps.hosts,
             clock=deps.clock,

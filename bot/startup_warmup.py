@@ -1,4 +1,4 @@
-"""Warms up at the start: runs the database calls of a question once and rolls them back."""
+"""Warms up at the start: loads what first uses would wait for, and runs a question's queries."""
 
 from __future__ import annotations
 
@@ -31,10 +31,13 @@ _CONCURRENT_READS = 8
 """Number of concurrent reads, which opens as many database connections."""
 
 
-async def warm_up_database(
+async def warm_up_service(
     *, store: Store, hosts: Hosts, clock: Clock, nearest_examples: NearestExamples
 ) -> None:
-    """Makes the reads and writes of a question; the writes are rolled back."""
+    """Loads detectors, and word vectors where they are used; makes a question's reads and writes.
+
+    The writes are rolled back.
+    """
     await asyncio.to_thread(load_detectors)
     await asyncio.gather(*(_read(store) for _ in range(_CONCURRENT_READS)))
     async with store.reading() as records:
